@@ -1,0 +1,39 @@
+# The plain lines behind each target stand in README.md, for systems without make.
+VENV ?= .venv
+PYTHON ?= python3
+DEMO ?= demo
+
+BIN := $(VENV)/bin
+# Holds the digest of what was installed and the checkout that the editable install points to.
+STAMP := $(VENV)/.monai-skd-installed
+WANTED = $$(cat pyproject.toml constraints.txt | $(PYTHON) -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())')
+
+.PHONY: install demo test lint clean
+
+# Three cases: nothing changed; only the checkout is another one (link it, cheap); anything else (install).
+install:
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@wanted="$(WANTED)"; have="$$(cat $(STAMP) 2>/dev/null || true)"; \
+	if [ "$$have" = "$$wanted $(CURDIR)" ]; then exit 0; fi; \
+	rm -f $(STAMP); \
+	if [ "$${have%% *}" = "$$wanted" ]; then \
+		$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .; \
+	else \
+		$(BIN)/python -m pip install --upgrade "setuptools>=77" && \
+		$(BIN)/python -m pip install -c constraints.txt -e ".[train,test]"; \
+	fi && echo "$$wanted $(CURDIR)" > $(STAMP)
+
+demo: install
+	$(BIN)/python -m MonaiSKD demo --out $(DEMO)
+
+test: install
+	$(BIN)/python -m pytest
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf build dist demo *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find MonaiSKD tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,7 @@
+"""`python -m MonaiSKD` is the command `monai-skd`."""
+
+import sys
+
+from MonaiSKD.cli import main
+
+sys.exit(main())

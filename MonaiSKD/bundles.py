@@ -1,0 +1,118 @@
+"""Where the bundles are, and running one: the configuration in the bundle is the only description of a training."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from MonaiSKD.errors import SKDError
+from MonaiSKD.files import read_json
+
+SUFFIX = "_classification"
+PACKAGE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A MONAI bundle of this project.
+
+    Attributes:
+        folder: its root.
+        config: its `configs/train.json`.
+        metadata: its `configs/metadata.json`.
+    """
+
+    folder: Path
+    config: Mapping[str, Any]
+    metadata: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The short name: the folder's without "_classification"."""
+        return self.folder.name.removesuffix(SUFFIX)
+
+    @property
+    def recipe(self) -> Mapping[str, Any]:
+        """The options that may be set."""
+        recipe: Mapping[str, Any] = self.config["recipe"]
+        return recipe
+
+
+def bundles_folder() -> Path:
+    """The folder of the bundles: in the installed package, or beside the package in a checkout."""
+    installed = PACKAGE / "bundles"
+    return installed if installed.is_dir() else PACKAGE.parent / "bundles"
+
+
+def list_bundles() -> list[Bundle]:
+    """The bundles that come with the package, by name."""
+    return [_load(folder) for folder in sorted(bundles_folder().glob(f"*{SUFFIX}"))]
+
+
+def find_bundle(name: str) -> Bundle:
+    """The bundle of a short name ("chest_xray"), a full name, or a folder.
+
+    Raises:
+        SKDError: there is none.
+    """
+    for folder in (bundles_folder() / f"{name}{SUFFIX}", bundles_folder() / name, Path(name)):
+        if (folder / "configs" / "train.json").is_file():
+            return _load(folder)
+    known = ", ".join(bundle.name for bundle in list_bundles())
+    raise SKDError(f"bundle {name!r}", "there is none of this name and no such folder", f"Use one of: {known}")
+
+
+def _load(folder: Path) -> Bundle:
+    configs = folder / "configs"
+    return Bundle(folder.resolve(), read_json(configs / "train.json"), read_json(configs / "metadata.json"))
+
+
+def overrides(bundle: Bundle, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Configuration overrides for MONAI, from options by short name.
+
+    An option of the recipe is written by its bare name ("epochs"), any other by its id in the configuration
+    ("train#dataloader#batch_size", "class_names").
+
+    Raises:
+        SKDError: the configuration has no such entry.
+    """
+    result: dict[str, Any] = {}
+    for name, value in options.items():
+        key = f"recipe#{name}" if name.split("#")[0] in bundle.recipe else name
+        node: Any = bundle.config
+        for part in key.split("#"):
+            if not isinstance(node, Mapping) or part not in node:
+                raise SKDError(f"option {name!r}", f"{bundle.name} has none", f"Known: {', '.join(bundle.recipe)}")
+            node = node[part]
+        result[key] = value
+    return result
+
+
+def run_training(bundle: Bundle, options: Mapping[str, Any]) -> None:
+    """Run the bundle's training in this process, as `python -m monai.bundle run` would.
+
+    Args:
+        bundle: which.
+        options: see :func:`overrides`.
+
+    Raises:
+        SKDError: something the user can mend.
+    """
+    from monai.bundle import ConfigWorkflow
+
+    configs = bundle.folder / "configs"
+    logging.getLogger("ignite").setLevel(logging.WARNING)
+    workflow = ConfigWorkflow(
+        config_file=str(configs / "train.json"),
+        meta_file=str(configs / "metadata.json"),
+        logging_file=False,
+        workflow_type="train",
+        bundle_root=str(bundle.folder),
+        **overrides(bundle, options),
+    )
+    workflow.initialize()
+    workflow.run()
+    workflow.finalize()

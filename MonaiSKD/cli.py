@@ -1,0 +1,196 @@
+"""The command `monai-skd`: parses, calls one function, prints.
+
+Exit codes: 0 done; 1 a defect of this program (with --debug: its traceback); 2 something the user can mend;
+3 `check-data` found a leak; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from MonaiSKD import __version__
+from MonaiSKD.errors import SKDError
+
+LEAK = 3
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        return int(options.command(options) or 0)
+    except KeyboardInterrupt:
+        return _failed("interrupted; the same command goes on from the last epoch", 130)
+    except Exception as error:
+        if options.debug:
+            raise
+        known = mendable(error)
+        if known is not None:
+            return _failed(str(known), known.exit_code)
+        return _failed(f"internal error ({type(error).__name__}: {error}). Run again with --debug and report it.", 1)
+
+
+def mendable(error: BaseException | None) -> SKDError | None:
+    """The problem the user can mend behind an error: MONAI and worker processes wrap what they meet."""
+    while error is not None:
+        if isinstance(error, SKDError):
+            return error
+        if isinstance(error, OSError) and error.errno in (28, 122):
+            return SKDError(error.filename or "the disk", "it is full", "Free some space, then run the command again")
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = argparse.ArgumentParser(prog="monai-skd", description="Small, honest medical-image classifiers.")
+    parser.add_argument("--version", action="version", version=f"monai-skd {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, function: Callable[[argparse.Namespace], int | None], text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        command.set_defaults(command=function)
+        return command
+
+    _add_train(add("train", _train, "Train a small classifier on labelled images."))
+    command = add("evaluate", _evaluate, "Measure a trained classifier on labelled images.")
+    command.add_argument("run", metavar="RUN_OR_MODEL", help="run folder, or the model.pt in it")
+    command.add_argument("data", metavar="DATA", help="folder, CSV or MONAI datalist")
+    command.add_argument("--split", default="test", choices=["train", "val", "test", "all"], help="default: test")
+    command.add_argument("--json", metavar="FILE", help="write the metrics there")
+    command.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    command = add("check-data", _check_data, "Count, find unreadable files, duplicates, leaks and shortcuts.")
+    command.add_argument("data", metavar="DATA", help="folder, CSV or MONAI datalist")
+    command.add_argument("--modality", default="chest_xray", choices=["chest_xray", "lung_ct", "brain_mri"])
+    command.add_argument("--json", metavar="FILE", help="write the report there")
+    command = add("select", _select, "Write the plan by which a student takes weights of a teacher.")
+    command.add_argument("teacher", metavar="TEACHER", help="timm name of the large network")
+    command.add_argument("student", metavar="STUDENT", help="timm name of the small network")
+    command.add_argument("--out", metavar="FILE", required=True, help="plan (JSON)")
+    command.add_argument("--depth", default="first", choices=["first", "uniform", "ends"])
+    command.add_argument("--width", default="uniform", choices=["uniform", "consecutive", "random", "shuffled"])
+    command.add_argument("--heads", default="whole", choices=["whole", "interleaved"])
+    command.add_argument("--phase", type=int, default=0, help="0, or 1 for the complementary plan")
+    add("bundles", _bundles, "List the bundles.")
+    command = add("phantoms", _phantoms, "Write procedural images to try things with (no medical meaning).")
+    command.add_argument("modality", choices=["chest_xray", "lung_ct", "brain_mri"])
+    command.add_argument("out", metavar="DIR")
+    command.add_argument("--per-class", metavar="N", type=int, nargs=3, default=(80, 20, 40), help="train, val, test")
+    command.add_argument("--size", type=int, default=192)
+    command.add_argument("--seed", type=int, default=0)
+    command = add("demo", _demo, "Train on phantoms from a real teacher, start to end, in a few minutes.")
+    command.add_argument("--out", metavar="DIR", default="demo")
+    command.add_argument("--modality", default="brain_mri", choices=["chest_xray", "lung_ct", "brain_mri"])
+    return parser
+
+
+def _add_train(command: argparse.ArgumentParser) -> None:
+    command.add_argument("bundle", metavar="BUNDLE", help="chest_xray, lung_ct, brain_mri, or a bundle folder")
+    command.add_argument("data", metavar="DATA", help="folder, CSV or MONAI datalist")
+    command.add_argument("--out", metavar="DIR", required=True, help="run folder; an interrupted run there goes on")
+    command.add_argument("--teacher", metavar="NAME|FILE", help="timm name, or a weights file named NAME=FILE")
+    command.add_argument("--student", metavar="NAME", help="timm name of the small network")
+    command.add_argument("--image-size", type=int, metavar="N", help="side in pixels")
+    command.add_argument("--epochs", type=int, metavar="N", help="epochs of stage 1")
+    command.add_argument("--seed", type=int, metavar="N")
+    command.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    command.add_argument("--unlabeled", metavar="DIR", help="further images without labels")
+    command.add_argument("--quiet", action="store_true", help="no progress bar")
+    command.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="any entry of train.json")
+
+
+def _train(options: argparse.Namespace) -> None:
+    from MonaiSKD.training import train
+
+    chosen: dict[str, Any] = dict(_setting(text) for text in options.set)
+    for name in ("student", "image_size", "epochs", "seed", "unlabeled"):
+        if getattr(options, name) is not None:
+            chosen[name] = getattr(options, name)
+    if options.quiet:
+        chosen["quiet"] = True
+        logging.getLogger("MonaiSKD").setLevel(logging.WARNING)
+    print(train(options.bundle, options.data, options.out, options.teacher, options.device, chosen))
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """KEY=VALUE, the value as JSON where it is JSON, else as text."""
+    key, equals, value = text.partition("=")
+    if not (key and equals):
+        raise SKDError(f"--set {text}", "it is not of the form KEY=VALUE", "Write for example --set batch_size=16")
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, value
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from MonaiSKD.files import write_json
+    from MonaiSKD.training import evaluate, metrics_table
+
+    metrics = evaluate(options.run, options.data, options.split, options.device)
+    if options.json:
+        write_json(options.json, metrics)
+    print(metrics_table({options.split: metrics}))
+
+
+def _check_data(options: argparse.Namespace) -> int:
+    from MonaiSKD.datasets import check_data, load_datalist
+    from MonaiSKD.files import write_json
+    from MonaiSKD.reading import RULES
+
+    report = check_data(load_datalist(options.data), RULES[options.modality])
+    if options.json:
+        write_json(options.json, report.to_dict())
+    print(report.text())
+    return LEAK if report.verdict == "leak" else 0
+
+
+def _select(options: argparse.Namespace) -> None:
+    from MonaiSKD.selection import make_plan
+
+    plan = make_plan(
+        options.teacher,
+        options.student,
+        depth=options.depth,
+        width=options.width,
+        heads=options.heads,
+        phase=options.phase,
+    )
+    plan.save(options.out)
+    print(plan.describe())
+
+
+def _bundles(options: argparse.Namespace) -> None:
+    from MonaiSKD.bundles import list_bundles
+
+    for bundle in list_bundles():
+        print(f"{bundle.name:12} {bundle.metadata['version']:8} {bundle.metadata['description']}")
+
+
+def _phantoms(options: argparse.Namespace) -> None:
+    from MonaiSKD.datasets.phantoms import write_phantoms
+
+    write_phantoms(
+        options.out, options.modality, per_class=tuple(options.per_class), size=options.size, seed=options.seed
+    )
+    print(f"{Path(options.out)}: phantoms written")
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from MonaiSKD.training import demo
+
+    print(demo(options.out, options.modality))
+
+
+def _failed(text: str, code: int) -> int:
+    print(f"monai-skd: {text}", file=sys.stderr)
+    return code

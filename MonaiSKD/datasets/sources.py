@@ -1,0 +1,172 @@
+"""The three ways to hand in a data set: a folder, a CSV, a MONAI datalist JSON."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from MonaiSKD.datasets.cases import Case, Split
+from MonaiSKD.errors import SKDError
+from MonaiSKD.files import read_json
+from MonaiSKD.reading import IMAGE_SUFFIXES, is_image_name
+
+SPLIT_NAMES: dict[str, Split] = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+_SHOWN = 3
+
+
+def read_source(where: Path) -> tuple[Case, ...]:
+    """Read the cases of a folder, CSV or JSON, with the splits it gives and no others.
+
+    Raises:
+        SKDError: it is absent, of another kind, empty, or has entries that cannot be used.
+    """
+    if not where.exists():
+        raise SKDError(where, "does not exist", "Check the path")
+    if where.is_dir():
+        cases = tuple(_read_folder(where))
+    elif where.suffix.lower() == ".csv":
+        cases = tuple(_read_csv(where))
+    elif where.suffix.lower() == ".json":
+        cases = tuple(_read_datalist_json(where))
+    else:
+        raise SKDError(where, "is neither a folder nor a .csv nor a .json", "Hand in one of these")
+    if not cases:
+        raise SKDError(where, "lists no images", "Add a line for each image")
+    _refuse_missing_files(where, [case.path for case in cases])
+    return cases
+
+
+def _read_folder(where: Path) -> Iterator[Case]:
+    inside = _visible_folders(where)
+    if not any(is_image_name(file) for file in where.rglob("*")):
+        raise SKDError(where, "holds no images", f"Put files ({', '.join(IMAGE_SUFFIXES)}) in <class>/ folders")
+    splits = [folder for folder in inside if folder.name.lower() in SPLIT_NAMES]
+    if not splits:
+        yield from _read_classes(where, None)
+        return
+    others = [folder.name for folder in inside if folder not in splits and _image_names(folder, deep=True)]
+    if others:
+        raise SKDError(where, f"holds splits, and beside them {', '.join(others)}", "Move the other folders away")
+    _refuse_loose_images(where)
+    for folder in splits:
+        yield from _read_classes(folder, SPLIT_NAMES[folder.name.lower()])
+
+
+def _read_classes(where: Path, split: Split | None) -> Iterator[Case]:
+    _refuse_loose_images(where)
+    folders = _visible_folders(where)
+    if not folders:
+        raise SKDError(where, "holds no class folders", "Put the images in one folder per class, or remove it")
+    for folder in folders:
+        names = _image_names(folder, deep=False)
+        if len(names) != len(_image_names(folder, deep=True)):
+            raise SKDError(folder, "holds images in folders of its own", "Put them directly in the class folder")
+        if not names:
+            raise SKDError(folder, "holds no images", "Add images of this class, or remove the folder")
+        yield from (Case(str(file), folder.name, split) for file in names)
+
+
+def _refuse_loose_images(where: Path) -> None:
+    loose = _image_names(where, deep=False)
+    if loose:
+        raise SKDError(loose[0], "lies in no class folder, so it has no label", "Move it to the folder of its class")
+
+
+def _visible_folders(where: Path) -> list[Path]:
+    return sorted(path for path in where.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _image_names(where: Path, *, deep: bool) -> list[Path]:
+    return sorted(file for file in where.glob("**/*" if deep else "*") if is_image_name(file) and file.is_file())
+
+
+def _read_csv(where: Path) -> Iterator[Case]:
+    try:
+        # utf-8-sig: spreadsheets put a byte-order mark before the first column's name.
+        with where.open(encoding="utf-8-sig", newline="") as stream:
+            table = csv.DictReader(stream, skipinitialspace=True)
+            table.fieldnames = [name.strip().lower() for name in table.fieldnames or ()]
+            for column in ("path", "label"):
+                if column not in table.fieldnames:
+                    raise SKDError(where, f"it has no column '{column}'", "Name the columns path,label in line 1")
+            rows = [(table.line_num, row) for row in table]
+    except OSError as error:
+        raise SKDError(where, f"cannot be read ({error.strerror or error})", "Check the path") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise SKDError(where, f"is not a CSV in UTF-8 ({error})", "Save it as CSV in UTF-8") from error
+    for line, row in rows:
+        if None in row:
+            raise SKDError(where, f"line {line} has more fields than line 1", "Put quotes around fields with commas")
+        fields = {name: (value or "").strip() for name, value in row.items()}
+        yield Case(
+            _located(where, fields["path"], f"line {line}"),
+            _labelled(where, fields["label"], f"line {line}"),
+            _split(where, fields.get("split", ""), f"line {line}"),
+            fields.get("patient_id") or None,
+            fields.get("source") or fields.get("repository") or None,
+        )
+
+
+def _read_datalist_json(where: Path) -> Iterator[Case]:
+    data = read_json(where)
+    keys = [key for key in data if str(key).lower() in SPLIT_NAMES] if isinstance(data, dict) else []
+    if not keys:
+        raise SKDError(where, "is not a MONAI datalist", "Give lists named training, validation and test")
+    names = data.get("labels")
+    for key in keys:
+        entries = data[key] if isinstance(data[key], list) else [None]
+        for number, entry in enumerate(entries, start=1):
+            place = f"{key} entry {number}"
+            if not isinstance(entry, dict):
+                raise SKDError(where, f"{place} is not an object with image and label", "Write both for each image")
+            image, label, patient = entry.get("image"), entry.get("label"), entry.get("patient_id")
+            # The Decathlon form: whole-number labels, and their names once at the top.
+            named = names.get(str(label), label) if isinstance(names, dict) else label
+            yield Case(
+                _located(where, image if isinstance(image, str) else "", place),
+                _labelled(where, "" if named is None else str(named).strip(), place),
+                SPLIT_NAMES[str(key).lower()],
+                None if patient in (None, "") else str(patient),
+                _text_or_none(entry.get("source")),
+            )
+
+
+def _text_or_none(value: Any) -> str | None:
+    return None if value in (None, "") else str(value)
+
+
+def _located(where: Path, path: str, place: str) -> str:
+    if not path:
+        raise SKDError(where, f"{place} names no image", "Write the path of the image")
+    return str(where.parent / path)
+
+
+def _labelled(where: Path, label: str, place: str) -> str:
+    if not label:
+        raise SKDError(where, f"{place} has a blank label", "Write the class of the image, or remove the entry")
+    return label
+
+
+def _split(where: Path, name: str, place: str) -> Split | None:
+    if name and name.lower() not in SPLIT_NAMES:
+        raise SKDError(where, f"{place} has the unknown split {name!r}", "Use train, val or test")
+    return SPLIT_NAMES[name.lower()] if name else None
+
+
+def _refuse_missing_files(where: Path, paths: Sequence[str]) -> None:
+    missing = [path for path in paths if not Path(path).is_file()]
+    if missing:
+        shown = ", ".join(missing[:_SHOWN]) + (", ..." if len(missing) > _SHOWN else "")
+        raise SKDError(
+            where, f"{len(missing)} of its images are not there: {shown}", "Restore them or remove the lines"
+        )

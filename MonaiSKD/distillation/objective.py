@@ -1,0 +1,86 @@
+"""The whole loss of stage 1, as named parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from MonaiSKD.distillation.features import feature_loss
+from MonaiSKD.distillation.labels import label_loss
+from MonaiSKD.distillation.logits import Coupling, couple, logit_loss
+from MonaiSKD.distillation.ramps import sigmoid_ramp
+from MonaiSKD.models.classifier import Output
+
+
+@dataclass
+class Objective:
+    """Loss of each student at a given epoch: the sum of the parts below.
+
+    | part | when | what |
+    |---|---|---|
+    | features | always, weight `features` | tokens of the large teacher on the same view |
+    | teacher | always, weight `teacher_logits` | logits of the fine-tuned large teacher on the same view |
+    | labels | after `feature_epochs` | class-weighted cross-entropy |
+    | skd | after `feature_epochs`, ramped over `ramp_epochs` to weight `skd` | EMA teacher's logits on another view |
+
+    Args:
+        class_weights: [K], see :func:`~MonaiSKD.distillation.labels.class_weights`.
+        feature_epochs: epochs before the labels come in.
+        features, teacher_logits, skd: weights >= 0; 0 leaves the part (and the forward pass it needs) out.
+        ramp_epochs: length of the self-distillation ramp.
+        temperature: softening of both logit losses.
+        standardised: compare standardised logits with the EMA teacher (see :func:`~.logits.standardise`).
+        coupling: which EMA teacher each student follows.
+        smoothing: label smoothing in [0, 1).
+    """
+
+    class_weights: Tensor
+    feature_epochs: float = 0.0
+    features: float = 0.0
+    teacher_logits: float = 0.0
+    skd: float = 1.0
+    ramp_epochs: float = 5.0
+    temperature: float = 2.0
+    standardised: bool = True
+    coupling: Coupling = "own"
+    smoothing: float = 0.0
+
+    def uses_labels(self, epoch: float) -> bool:
+        """Whether labels (and self-distillation) take part at `epoch`, counted from 0."""
+        return epoch >= self.feature_epochs
+
+    def __call__(
+        self,
+        outputs: list[Output],
+        labels: Tensor,
+        epoch: float,
+        ema_logits: list[Tensor] | None = None,
+        teacher: Output | None = None,
+    ) -> list[dict[str, Tensor]]:
+        """Named parts, weights applied, and their sum under "loss", one dictionary per student.
+
+        Args:
+            outputs: the students' outputs on view 1: logits [N, K], tokens [N, T, C].
+            labels: [N], -1 = unlabeled.
+            epoch: epochs done, fractional, from 0.
+            ema_logits: the EMA teachers' logits [N, K] on view 2; needed when `skd` > 0 and labels take part.
+            teacher: the large teacher's output on view 1; needed when `features` or `teacher_logits` > 0.
+        """
+        targets = couple(ema_logits, self.coupling) if ema_logits is not None else [None] * len(outputs)
+        results = []
+        for output, target in zip(outputs, targets, strict=True):
+            parts: dict[str, Tensor] = {}
+            if teacher is not None and self.features:
+                parts["features"] = self.features * feature_loss(output.tokens, teacher.tokens)
+            if teacher is not None and self.teacher_logits:
+                loss = logit_loss(output.logits, teacher.logits, self.temperature, standardised=False)
+                parts["teacher"] = self.teacher_logits * loss
+            if self.uses_labels(epoch):
+                parts["labels"] = label_loss(output.logits, labels, self.class_weights, self.smoothing)
+                if target is not None:
+                    ramp = sigmoid_ramp(epoch - self.feature_epochs, self.ramp_epochs)
+                    loss = logit_loss(output.logits, target, self.temperature, self.standardised)
+                    parts["skd"] = self.skd * ramp * loss
+            results.append({"loss": sum(parts.values(), start=output.logits.new_zeros(())), **parts})
+        return results

@@ -1,0 +1,44 @@
+"""The engines, on MONAI's and Ignite's: what a bundle's configuration is made of."""
+
+from MonaiSKD.engines.checkpoint import StageCheckpoint
+from MonaiSKD.engines.data import ViewsDataset, eval_loader, sample_images, train_loader
+from MonaiSKD.engines.distributed import start_process_group, stop_process_group
+from MonaiSKD.engines.dual import DualTrainer
+from MonaiSKD.engines.handlers import EpochMeans, FollowStudents, GradientClipping, KeepBest
+from MonaiSKD.engines.initialise import Initialised, initialise_students, teacher_classifier
+from MonaiSKD.engines.pipeline import Pipeline
+from MonaiSKD.engines.precision import AutocastInferer, resolve_device, resolve_precision
+from MonaiSKD.engines.runfolder import TrainedModel, load_run, load_weights
+from MonaiSKD.engines.stages import Stage, parameter_groups, stage_handlers, supervised_stage, warmup_cosine
+from MonaiSKD.engines.validation import ValidationScore
+
+__all__ = [
+    "AutocastInferer",
+    "DualTrainer",
+    "EpochMeans",
+    "FollowStudents",
+    "GradientClipping",
+    "Initialised",
+    "KeepBest",
+    "Pipeline",
+    "Stage",
+    "StageCheckpoint",
+    "TrainedModel",
+    "ValidationScore",
+    "ViewsDataset",
+    "eval_loader",
+    "initialise_students",
+    "load_run",
+    "load_weights",
+    "parameter_groups",
+    "resolve_device",
+    "resolve_precision",
+    "sample_images",
+    "stage_handlers",
+    "start_process_group",
+    "stop_process_group",
+    "supervised_stage",
+    "teacher_classifier",
+    "train_loader",
+    "warmup_cosine",
+]

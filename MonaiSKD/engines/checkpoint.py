@@ -1,0 +1,71 @@
+"""What a killed stage needs to go on as if nothing had happened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import ignite.distributed as idist
+import torch
+from ignite.engine import Engine, Events
+
+from MonaiSKD.errors import SKDError
+from MonaiSKD.files import atomic_path
+
+
+class StageCheckpoint:
+    """Save the state of a stage after every epoch, whole or not at all, under one name; load it again.
+
+    The engine's counters and PyTorch's random state are always part of it. Views and order of the images need no
+    state: they depend on the seed and the epoch alone (see :mod:`MonaiSKD.engines.data`).
+
+    Args:
+        path: the file.
+        objects: by name, whatever has `state_dict` and `load_state_dict`: students, EMA, optimiser, schedule,
+            the memory of the best.
+    """
+
+    def __init__(self, path: str | Path, objects: Mapping[str, Any]) -> None:
+        self.path = Path(path)
+        self.objects = dict(objects)
+
+    def attach(self, engine: Engine) -> None:
+        """Hook into the trainer; attach last, so that what is saved is final for the epoch."""
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Save (on rank 0)."""
+        if idist.get_rank() > 0:
+            return
+        state = {name: thing.state_dict() for name, thing in self.objects.items()}
+        state["engine"] = dict(engine.state_dict())
+        state["rng"] = {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
+        with atomic_path(self.path) as beside:
+            torch.save(state, beside)
+
+    def resume(self, engine: Engine) -> bool:
+        """Load the file into the objects and the engine; False when there is none.
+
+        Raises:
+            SKDError: the file is damaged or belongs to another configuration.
+        """
+        if not self.path.exists():
+            return False
+        try:
+            state = torch.load(self.path, map_location="cpu", weights_only=True)
+            # Before the objects, so that a checkpoint of a longer run is refused while nothing has changed.
+            length = engine.state.max_epochs
+            if state["engine"]["max_epochs"] != length:
+                raise ValueError(f"it plans {state['engine']['max_epochs']} epochs, this run {length}")
+            for name, thing in self.objects.items():
+                thing.load_state_dict(state[name])
+            engine.load_state_dict(state["engine"])
+        except Exception as error:
+            raise SKDError(
+                self.path, f"does not fit this run ({error})", "Use the same options again, or another --out folder"
+            ) from error
+        torch.set_rng_state(state["rng"]["cpu"])
+        if torch.cuda.is_available() and state["rng"]["cuda"]:
+            torch.cuda.set_rng_state_all(state["rng"]["cuda"])
+        return True

@@ -1,0 +1,156 @@
+"""Feeding the engines: cached canonical images, views that can be drawn again, samplers that know the epoch."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import math
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import ignite.distributed as idist
+import torch
+from monai.data import CacheDataset, DataLoader, PersistentDataset
+from monai.transforms import Compose
+from monai.utils import convert_to_tensor
+from torch import Tensor
+from torch.utils.data import Dataset
+from torch.utils.data.distributed import DistributedSampler
+
+Item = dict[str, Any]
+
+
+def _file_fingerprint(item: Item) -> bytes:
+    """A cache key that changes with the file, so that a replaced image is read again."""
+    stat = os.stat(item["image"])
+    text = f"{Path(item['image']).resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{item['label']}"
+    return hashlib.sha256(text.encode()).hexdigest().encode()
+
+
+class ViewsDataset(Dataset[Item]):
+    """Images read once, then augmented anew for every view and epoch.
+
+    The augmentation of a view depends on (seed, epoch, index, view) alone: not on workers, ranks, or whether the run
+    was interrupted. So a resumed run sees what the uninterrupted one would have seen.
+
+    Args:
+        data: items {"image": path, "label": int}.
+        transform: from path to canonical image; its result is cached.
+        augment: random MONAI transforms; None yields the canonical image itself, as one view.
+        views: views per image: keys "image", "image_2", ...
+        seed: seed of the augmentations.
+        distinct_epochs: after how many epochs the views repeat (0: never). Repeating views let the teacher's features
+            be cached.
+        cache_dir: keep the canonical images on disk there instead of in memory.
+
+    Indexing takes (epoch, index), as :class:`EpochSampler` yields, or an index (epoch 0). An item has "index" and
+    "epoch" beside the views and the label.
+    """
+
+    def __init__(
+        self,
+        data: Sequence[Item],
+        transform: Compose,
+        augment: Compose | None = None,
+        views: int = 1,
+        seed: int = 0,
+        distinct_epochs: int = 0,
+        cache_dir: str | None = None,
+    ) -> None:
+        self.data = list(data)
+        self.augment = augment
+        self.views = views
+        self.seed = seed
+        self.distinct_epochs = distinct_epochs
+        self.cached: Dataset[Item] = (
+            CacheDataset(self.data, transform, num_workers=os.cpu_count(), progress=False)
+            if cache_dir is None
+            else PersistentDataset(self.data, transform, cache_dir=cache_dir, hash_func=_file_fingerprint)
+        )
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, position: int | tuple[int, int]) -> Item:
+        epoch, index = position if isinstance(position, tuple) else (0, position)
+        if self.distinct_epochs:
+            epoch %= self.distinct_epochs
+        canonical = self.cached[index]["image"]
+        item: Item = {"label": self.data[index]["label"], "index": index, "epoch": epoch}
+        for view in range(self.views):
+            key = "image" if view == 0 else f"image_{view + 1}"
+            item[key] = canonical if self.augment is None else self._augmented(canonical, epoch, index, view)
+        return item
+
+    def single_view(self) -> ViewsDataset:
+        """The same images, read once for both, with one view per item."""
+        other = copy.copy(self)
+        other.views = 1
+        return other
+
+    def _augmented(self, canonical: Any, epoch: int, index: int, view: int) -> Any:
+        assert self.augment is not None
+        key = f"{self.seed}|{epoch}|{index}|{view}".encode()
+        self.augment.set_random_state(seed=int.from_bytes(hashlib.blake2s(key, digest_size=4).digest(), "big"))
+        return convert_to_tensor(self.augment({"image": canonical})["image"], track_meta=False)
+
+
+class EpochSampler(DistributedSampler[Any]):
+    """Yields (epoch, index), shuffled anew each epoch from (seed, epoch), a disjoint share per rank.
+
+    MONAI's workflows call `set_epoch` at the start of every epoch. A share is padded by repetition so that all ranks
+    make the same number of steps.
+    """
+
+    def __init__(self, dataset: ViewsDataset, seed: int = 0) -> None:
+        super().__init__(dataset, idist.get_world_size(), idist.get_rank(), shuffle=True, seed=seed)
+
+    def __iter__(self) -> Iterator[Any]:
+        return ((self.epoch, index) for index in super().__iter__())
+
+
+class ShardSampler(DistributedSampler[Any]):
+    """Each rank's share of a data set in order, without repetition: what evaluation needs."""
+
+    def __init__(self, dataset: ViewsDataset) -> None:
+        super().__init__(dataset, idist.get_world_size(), idist.get_rank(), shuffle=False)
+        self.count = len(dataset)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self.rank, self.count, self.num_replicas))
+
+    def __len__(self) -> int:
+        return len(range(self.rank, self.count, self.num_replicas))
+
+
+def train_loader(dataset: ViewsDataset, batch_size: int, seed: int = 0, num_workers: int = 0) -> DataLoader:
+    """Batches of (on all ranks together) `batch_size` images, shuffled; a last batch below half of that is dropped.
+
+    BatchNorm statistics of a handful of images would harm more than those images could help.
+    """
+    share = max(1, batch_size // idist.get_world_size())
+    sampler = EpochSampler(dataset, seed)
+    remainder = len(sampler) % share
+    return DataLoader(
+        dataset,
+        batch_size=share,
+        sampler=sampler,
+        num_workers=num_workers,
+        persistent_workers=num_workers > 0,
+        drop_last=len(sampler) > share and remainder < math.ceil(share / 2),
+    )
+
+
+def sample_images(dataset: ViewsDataset, count: int, seed: int = 0) -> Tensor | None:
+    """`count` canonical images [n, 1, S, S] drawn at random without augmentation, or all if fewer; None for 0."""
+    if count == 0:
+        return None
+    order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(seed))[:count]
+    return torch.stack([dataset.cached[int(index)]["image"] for index in order])
+
+
+def eval_loader(dataset: ViewsDataset, batch_size: int) -> DataLoader:
+    """Every image once, in order, over all ranks."""
+    return DataLoader(dataset, batch_size=batch_size, sampler=ShardSampler(dataset), num_workers=0)

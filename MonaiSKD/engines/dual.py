@@ -1,0 +1,112 @@
+"""Stage 1: two students learn from labels, from their EMA teachers and from the large teacher, in one engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from monai.data import DataLoader
+from monai.engines import Trainer
+from monai.engines.utils import IterationEvents
+from torch import Tensor, nn
+
+from MonaiSKD.distillation import EMATeachers, Objective
+from MonaiSKD.distillation.targets import TeacherTargets
+from MonaiSKD.engines.distributed import distributed
+from MonaiSKD.engines.precision import AutocastInferer, autocast
+from MonaiSKD.models.classifier import Output
+from MonaiSKD.models.pair import StudentPair
+
+
+class DualTrainer(Trainer):
+    """MONAI trainer of a :class:`~MonaiSKD.models.pair.StudentPair` (self-knowledge distillation, stage 1).
+
+    A step: every student sees view 1 ("image"), every EMA teacher view 2 ("image_2"), the large teacher view 1; each
+    student's loss (see :class:`~MonaiSKD.distillation.Objective`) flows into that student alone and its gradient is
+    clipped by itself. Forward passes that no part of the loss needs are left out. The EMA teachers are moved by a
+    handler (:class:`~MonaiSKD.engines.handlers.FollowStudents`).
+
+    Args:
+        device: where to run.
+        max_epochs: epochs in all, those before the labels included.
+        train_data_loader: yields "image", "image_2", "label" (-1 = unlabeled), "index", "epoch".
+        network: the students.
+        ema: their EMA teachers.
+        optimizer: over the pair's parameters.
+        objective: the loss.
+        targets: the large teacher; asked only when a part of the loss needs it.
+        inferer: its number format is that of the step; float16 adds gradient scaling. Float32 without it.
+        max_grad_norm: per student.
+        compile: `torch.compile` the students (slow first step, faster ones after).
+        train_handlers: MONAI / Ignite handlers.
+
+    State after each iteration: `state.output` holds the parts, "0/labels", "1/skd", ..., and their sum "loss".
+    """
+
+    def __init__(
+        self,
+        device: torch.device,
+        max_epochs: int,
+        train_data_loader: DataLoader,
+        network: StudentPair,
+        ema: EMATeachers,
+        optimizer: torch.optim.Optimizer,
+        objective: Objective,
+        targets: TeacherTargets | None = None,
+        inferer: AutocastInferer | None = None,
+        max_grad_norm: float = 1.0,
+        compile: bool = False,
+        train_handlers: Sequence[Any] | None = None,
+    ) -> None:
+        super().__init__(
+            device=device, max_epochs=max_epochs, data_loader=train_data_loader, decollate=False,
+            handlers=train_handlers,
+        )  # fmt: skip
+        self.network = network
+        self.ema = ema
+        self.optimizer = optimizer
+        self.objective = objective
+        self.targets = targets
+        self.dtype = torch.float32 if inferer is None else inferer.dtype
+        self.max_grad_norm = max_grad_norm
+        self.grad_scaler = torch.amp.GradScaler(device.type, enabled=self.dtype == torch.float16)
+        if compile:
+            network.compile()
+        # Heads have no gradient before the labels come in, projections none without a teacher.
+        self._wrapped = distributed(network, device, find_unused_parameters=True)
+
+    def _iteration(self, engine: Trainer, batchdata: dict[str, Tensor]) -> dict[str, float]:
+        batch = {key: value.to(self.state.device, non_blocking=True) for key, value in batchdata.items()}
+        epoch = (self.state.iteration - 1) / self.state.epoch_length
+        self.network.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        with autocast(self.state.device, self.dtype):
+            outputs = self._wrapped(batch["image"])
+            ema_logits = self.ema(batch["image_2"]) if self._needs_ema(epoch) else None
+            teacher = self._ask_teacher(batch)
+        parts = self.objective(outputs, batch["label"], epoch, ema_logits, teacher)
+        self.fire_event(IterationEvents.LOSS_COMPLETED)
+        # The students share no parameter, so one backward pass of the sum gives each its own gradient.
+        loss = torch.stack([part["loss"] for part in parts]).sum()
+        self.grad_scaler.scale(loss).backward()
+        self._step()
+        self.fire_event(IterationEvents.MODEL_COMPLETED)
+        named = {f"{i}/{name}": float(v) for i, part in enumerate(parts) for name, v in part.items() if name != "loss"}
+        return {"loss": float(loss), **named}
+
+    def _needs_ema(self, epoch: float) -> bool:
+        return self.objective.skd > 0 and self.objective.uses_labels(epoch)
+
+    def _ask_teacher(self, batch: dict[str, Tensor]) -> Output | None:
+        if self.targets is None or not (self.objective.features > 0 or self.objective.teacher_logits > 0):
+            return None
+        return self.targets(batch["image"], batch["epoch"], batch["index"])
+
+    def _step(self) -> None:
+        self.grad_scaler.unscale_(self.optimizer)
+        for index in range(len(self.network)):
+            nn.utils.clip_grad_norm_(self.network.parameters_of(index), self.max_grad_norm)
+        self.fire_event(IterationEvents.BACKWARD_COMPLETED)
+        self.grad_scaler.step(self.optimizer)
+        self.grad_scaler.update()

@@ -1,0 +1,190 @@
+"""Ignite handlers that the stages share: validation with a memory of the best, buffers, clipping, progress."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import ignite.distributed as idist
+import torch
+from ignite.engine import Engine, Events
+from monai.engines import Evaluator
+from monai.engines.utils import IterationEvents
+from torch import Tensor, nn
+
+from MonaiSKD.distillation import EMATeachers
+
+
+class KeepBest:
+    """Validate networks after each epoch and remember the weights that scored best.
+
+    Args:
+        evaluator: MONAI evaluator; its `network` is replaced by each of `networks` in turn.
+        networks: the candidates (EMA teachers).
+        metric: name in `evaluator.state.metrics`; larger is better. Equal scores go to the later epoch, which has
+            seen more.
+        start: first epoch (from 1) to validate after; earlier the heads know no labels.
+        interval: validate after every so many epochs, and after the last.
+        initial: also validate before the first epoch, so that the stage cannot end worse than it began.
+
+    Attributes:
+        score: best value so far, -inf before the first validation.
+        index: which network had it.
+        epoch: after which epoch (0 = before the first).
+        weights: its state dict, on the CPU.
+        history: per validation {"epoch", "index", metric: value, ...}.
+    """
+
+    def __init__(
+        self,
+        evaluator: Evaluator,
+        networks: Sequence[nn.Module] | nn.ModuleList,
+        metric: str = "val_auc",
+        start: int = 1,
+        interval: int = 1,
+        initial: bool = False,
+    ) -> None:
+        self.evaluator = evaluator
+        self.networks = list(networks)
+        self.metric = metric
+        self.start = start
+        self.interval = interval
+        self.initial = initial
+        self.score = float("-inf")
+        self.index = -1
+        self.epoch = -1
+        self.weights: dict[str, Tensor] = {}
+        self.history: list[dict[str, float]] = []
+
+    def attach(self, engine: Engine) -> None:
+        """Hook into the trainer; attach before the checkpoint, which saves what this remembers."""
+        if self.initial:
+            engine.add_event_handler(Events.STARTED, self._first)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+
+    def _first(self, engine: Engine) -> None:
+        if engine.state.epoch == 0:
+            self._validate(engine)
+
+    def __call__(self, engine: Engine) -> None:
+        """Validate and compare."""
+        epoch, last = engine.state.epoch, engine.state.max_epochs
+        if epoch == last or (epoch >= self.start and (epoch - self.start) % self.interval == 0):
+            self._validate(engine)
+
+    def _validate(self, engine: Engine) -> None:
+        for index, network in enumerate(self.networks):
+            average_buffers(network)
+            self.evaluator.network = network
+            self.evaluator.run()
+            metrics = {name: float(value) for name, value in self.evaluator.state.metrics.items()}
+            engine.state.metrics.update({f"{name}/{index}": value for name, value in metrics.items()})
+            self.history.append({"epoch": engine.state.epoch, "index": index, **metrics})
+            if metrics[self.metric] >= self.score:
+                self.score, self.index, self.epoch = metrics[self.metric], index, engine.state.epoch
+                self.weights = {key: value.detach().cpu().clone() for key, value in network.state_dict().items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run must know."""
+        names = ("score", "index", "epoch", "weights", "history")
+        return {name: getattr(self, name) for name in names}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what :meth:`state_dict` gave."""
+        for name in self.state_dict():
+            setattr(self, name, state[name])
+
+
+@torch.no_grad()
+def average_buffers(network: nn.Module) -> None:
+    """Average the floating-point buffers (BatchNorm statistics) over the ranks, which each saw other images."""
+    if idist.get_world_size() > 1:
+        for buffer in network.buffers():
+            if buffer.is_floating_point():
+                buffer.copy_(idist.all_reduce(buffer.clone()) / idist.get_world_size())
+
+
+class FollowStudents:
+    """Move the EMA teachers after every iteration of a trainer.
+
+    Ignite's EMAHandler holds one network, warms up along a line and offers no forward pass of several; the students'
+    averages here are modules of their own, which are trained against, validated and saved.
+    """
+
+    def __init__(self, ema: EMATeachers, students: Sequence[nn.Module] | nn.ModuleList) -> None:
+        self.ema = ema
+        self.students = students
+
+    def attach(self, engine: Engine) -> None:
+        """Hook into the trainer; attach before validation."""
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Update the averages."""
+        self.ema.update(self.students, engine.state.iteration - 1)
+
+
+class GradientClipping:
+    """Clip the joint gradient norm of a network before the optimiser steps (for MONAI's SupervisedTrainer)."""
+
+    def __init__(self, network: nn.Module, max_norm: float = 1.0) -> None:
+        self.network = network
+        self.max_norm = max_norm
+
+    def attach(self, engine: Engine) -> None:
+        """Hook into the trainer between backward pass and step."""
+        engine.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Clip."""
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.max_norm)
+
+
+class EpochMeans:
+    """Means of the loss parts over each epoch, kept for curves and written to the log.
+
+    Args:
+        stage: name that the log lines carry.
+        parts: from the engine's output to {name: value}.
+
+    Attributes:
+        history: per epoch {"epoch", name: mean, ...}.
+    """
+
+    def __init__(
+        self, stage: str, parts: Callable[[Any], dict[str, float]] = lambda output: {"loss": float(output["loss"])}
+    ) -> None:
+        self.stage = stage
+        self.parts = parts
+        self.history: list[dict[str, float]] = []
+        self._sums: dict[str, float] = {}
+        self._count = 0
+
+    def attach(self, engine: Engine) -> None:
+        """Hook into the trainer; attach after validation so that the log line has both."""
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._finish)
+
+    def _add(self, engine: Engine) -> None:
+        for name, value in self.parts(engine.state.output).items():
+            self._sums[name] = self._sums.get(name, 0.0) + value
+        self._count += 1
+
+    def _finish(self, engine: Engine) -> None:
+        means = {name: value / self._count for name, value in self._sums.items()}
+        self.history.append({"epoch": engine.state.epoch, **means})
+        shown = {**means, **{name: value for name, value in engine.state.metrics.items() if "/" in name}}
+        text = "  ".join(f"{name} {value:.4f}" for name, value in shown.items())
+        logging.getLogger("MonaiSKD").info(
+            "%s epoch %d/%d  %s", self.stage, engine.state.epoch, engine.state.max_epochs, text
+        )
+        self._sums, self._count = {}, 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """The history, so that a resumed run's curves are whole."""
+        return {"history": self.history}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what :meth:`state_dict` gave."""
+        self.history = state["history"]

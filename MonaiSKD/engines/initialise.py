@@ -1,0 +1,109 @@
+"""The students at the start of stage 1: two complementary selections of one teacher's weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from MonaiSKD.models import Classifier, Teacher
+from MonaiSKD.models.pair import StudentPair
+from MonaiSKD.selection import SelectionPlan, compensate, make_plan
+from MonaiSKD.selection.compensation import CompensationReport
+
+
+@dataclass(frozen=True)
+class Initialised:
+    """Students ready for stage 1.
+
+    Attributes:
+        pair: the students.
+        plans: the plan each was selected by; empty for students that start at random.
+        reports: layer-wise errors before and after compensation, one per student; empty without it.
+    """
+
+    pair: StudentPair
+    plans: list[SelectionPlan]
+    reports: list[CompensationReport]
+
+
+def initialise_students(
+    teacher: Teacher,
+    student: str,
+    num_classes: int,
+    image_size: int,
+    count: int = 2,
+    selection: Mapping[str, Any] | None = None,
+    compensation: Tensor | None = None,
+    features: bool = True,
+    drop_path_rate: float = 0.0,
+    seed: int = 0,
+) -> Initialised:
+    """Build the students and give each the weights of its own plan.
+
+    Args:
+        teacher: the large network.
+        student: timm name of the small one.
+        num_classes: K.
+        image_size: side in pixels.
+        count: 2 for the dual initialisation, 1 for a single student.
+        selection: options of :func:`MonaiSKD.selection.make_plan` (depth, width, heads); the plans differ in `phase`.
+            None leaves the students at their random start (the control).
+        compensation: canonical images [n, 1, H, W], unlabeled, for least-squares compensation after the selection and
+            for the importances of `width="importance"`; None does without.
+        features: add the linear layers of feature distillation.
+        drop_path_rate: stochastic depth of the students.
+        seed: of the random parts (heads, linear layers, random selections).
+
+    Raises:
+        SKDError: the pair of networks does not map (see :func:`~MonaiSKD.selection.make_plan`).
+    """
+    torch.manual_seed(seed)
+    students = [Classifier(student, num_classes, image_size, drop_path_rate) for _ in range(count)]
+    plans: list[SelectionPlan] = []
+    reports: list[CompensationReport] = []
+    if selection is not None:
+        weights = teacher.module.state_dict()
+        images = None if compensation is None else students[0].prepare(compensation)
+        for phase, network in enumerate(students):
+            options = dict(selection)
+            if options.get("width") == "importance" and images is not None:
+                options["images"] = images
+            plan = make_plan(teacher.module, network.backbone, phase=phase, seed=seed, **options)
+            load_selected(network, plan.apply(weights))
+            if images is not None:
+                state, report = compensate(teacher.module, network.backbone, plan, images)
+                load_selected(network, state)
+                reports.append(report)
+            plans.append(plan)
+    width = _token_width(teacher, image_size) if features else None
+    return Initialised(StudentPair(students, width), plans, reports)
+
+
+def load_selected(network: Classifier, state: Mapping[str, Tensor]) -> None:
+    """Load selected weights strictly: everything but the classifier must be there."""
+    absent, unexpected = network.backbone.load_state_dict(state, strict=False)
+    head = {f"{network.backbone.default_cfg['classifier']}.{part}" for part in ("weight", "bias")}
+    if unexpected or set(absent) - head:
+        raise ValueError(f"plan and student disagree: absent {sorted(set(absent) - head)}, unexpected {unexpected}")
+
+
+@torch.no_grad()
+def _token_width(teacher: Teacher, image_size: int) -> int:
+    network: Any = teacher.module
+    features = network.forward_features(torch.zeros(1, 3, image_size, image_size))
+    return int(features.shape[1] if features.dim() == 4 else features.shape[-1])
+
+
+def teacher_classifier(teacher: Teacher, num_classes: int, image_size: int, seed: int = 0) -> Classifier:
+    """The large network as a classifier of canonical images, with a new head, ready to be fine-tuned.
+
+    Its weights are the teacher's own tensors, not copies: select students from it first.
+    """
+    torch.manual_seed(seed)
+    network: Any = teacher.module
+    network.reset_classifier(num_classes)
+    return Classifier(network.requires_grad_(True), num_classes, image_size)

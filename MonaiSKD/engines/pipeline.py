@@ -1,0 +1,206 @@
+"""The whole run: teach the teacher, teach two students, fine-tune one, measure it, and leave one folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import ignite.distributed as idist
+import numpy as np
+import torch
+from monai.data import DataLoader
+
+import MonaiSKD
+from MonaiSKD.datasets import SPLITS, DataList
+from MonaiSKD.engines.initialise import Initialised
+from MonaiSKD.engines.runfolder import CONFIG, METRICS, PLAN, REPORT, SUMMARY, save_model
+from MonaiSKD.engines.stages import Stage, start_from
+from MonaiSKD.evaluation import (
+    Example,
+    ReportData,
+    classification_metrics,
+    count_parameters,
+    fit_temperature,
+    multiply_adds,
+    peak_memory_bytes,
+    plot_summary,
+    write_report,
+)
+from MonaiSKD.evaluation.predict import predict
+from MonaiSKD.files import read_json, write_json
+from MonaiSKD.models import Classifier, Teacher
+
+
+@dataclass
+class Pipeline:
+    """One training run, from the stages a bundle's configuration describes to the run folder.
+
+    Interrupted and called again with the same configuration, it goes on where it was.
+
+    Attributes:
+        output_dir: the run folder.
+        title: headline of the report.
+        modality: canonical-image rule.
+        recipe: every option of the run, as the configuration gives it; recorded.
+        datalist: the data; its test split is read once, at the end.
+        teacher: the large network.
+        initialised: the students and their plans.
+        network: what the kept student is loaded into.
+        stages: "teacher", "dual", "finetune"; those of no epochs are left out.
+        loaders: split -> loader of canonical images ("val", "test").
+        device: where to predict.
+    """
+
+    output_dir: str | Path
+    title: str
+    modality: str
+    recipe: Mapping[str, Any]
+    datalist: DataList
+    teacher: Teacher
+    initialised: Initialised
+    network: Classifier
+    stages: list[Stage]
+    loaders: Mapping[str, DataLoader]
+    device: torch.device
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def run(self) -> None:
+        """Run every stage that is not done, then evaluate and write the run folder."""
+        folder = Path(self.output_dir)
+        write_json(folder / PLAN, {"plans": [plan.to_dict() for plan in self.initialised.plans]})
+        self.stages = [stage for stage in self.stages if stage.trainer.state.max_epochs > 0]
+        before: Stage | None = None
+        for stage in self.stages:
+            if stage.name == "finetune" and before is not None:
+                start_from(stage, before.best.weights)
+            self._timed(stage)
+            if stage.name == "teacher":
+                stage.checkpoint.objects["network"].load_state_dict(stage.best.weights)
+            before = stage
+        self.network.load_state_dict(self.stages[-1].best.weights)
+        self._finish(folder)
+
+    def _timed(self, stage: Stage) -> None:
+        """Run a stage; the seconds of interrupted attempts are kept beside its checkpoint and added."""
+        record = stage.checkpoint.path.with_suffix(".seconds.json")
+        before = read_json(record)["seconds"] if record.exists() else 0.0
+        done = stage.checkpoint.path.exists() and before > 0
+        start = time.perf_counter()
+        stage.run()
+        self.seconds[stage.name] = before + (0.0 if done else time.perf_counter() - start)
+        if idist.get_rank() == 0:
+            write_json(record, {"seconds": self.seconds[stage.name]})
+
+    def _finish(self, folder: Path) -> None:
+        predictions = {split: predict(self.network, loader, self.device) for split, loader in self.loaders.items()}
+        if idist.get_rank() > 0:
+            return
+        names = list(self.datalist.class_names)
+        temperature = fit_temperature(predictions["val"][0].numpy(), predictions["val"][1].numpy())
+        metrics: dict[str, Any] = {}
+        for split, (logits, labels) in predictions.items():
+            calibrated = (logits / temperature).softmax(1).numpy()
+            metrics[split] = classification_metrics(calibrated, labels.numpy(), names)
+            raw = classification_metrics(logits.softmax(1).numpy(), labels.numpy(), names, bootstrap=0)
+            metrics[split]["ece_before_calibration"] = raw["ece"]["value"]
+        metrics["cost"] = self._cost()
+        save_model(folder, self.network)
+        config = {"contract": self._contract(names, temperature), "recipe": dict(self.recipe)}
+        write_json(folder / CONFIG, config)
+        write_json(folder / METRICS, metrics)
+        logits, labels = predictions["test"]
+        report = self._report(metrics, config, (logits / temperature).softmax(1).numpy(), labels.numpy())
+        write_report(folder / REPORT, report)
+        plot_summary(folder / SUMMARY, report)
+
+    def _cost(self) -> dict[str, Any]:
+        size = self.network.image_size
+        self.network.eval()
+        example = torch.zeros(1, 1, size, size, device=self.device)
+        return {
+            "parameters": count_parameters(self.network),
+            "teacher_parameters": count_parameters(self.teacher.module),
+            "multiply_adds": multiply_adds(self.network, example),
+            "seconds": {**self.seconds, "all": sum(self.seconds.values())},
+            "peak_memory_bytes": peak_memory_bytes(self.device),
+            "device": str(self.device),
+        }
+
+    def _contract(self, names: list[str], temperature: float) -> dict[str, Any]:
+        """What must be known to use the weights rightly; it becomes the model file's metadata."""
+        dual, final = next(s for s in self.stages if s.name == "dual").best, self.stages[-1].best
+        return {
+            "modality": self.modality,
+            "class_names": names,
+            "student": self.recipe["student"],
+            "image_size": self.network.image_size,
+            "temperature": temperature,
+            "teacher": {"name": self.teacher.name, "source": self.teacher.source, "licence": self.teacher.licence},
+            "kept": {"student": dual.index, "dual_epoch": dual.epoch, "finetune_epoch": final.epoch},
+            "training_data_sha256": self.datalist.sha256(),
+            "plans": [plan.digest() for plan in self.initialised.plans],
+            "versions": {
+                "MonaiSKD": MonaiSKD.__version__,
+                **{name: metadata.version(name) for name in ("torch", "monai", "pytorch-ignite", "timm", "numpy")},
+            },
+            "intended_use": "research; not for clinical use",
+        }
+
+    def _report(
+        self,
+        metrics: Mapping[str, Any],
+        config: Mapping[str, Any],
+        probabilities: np.ndarray[Any, np.dtype[np.float64]],
+        labels: np.ndarray[Any, np.dtype[np.int64]],
+    ) -> ReportData:
+        contract, cost = config["contract"], metrics["cost"]
+        dataset = self.loaders["test"].dataset
+        # Spread over the test set, which is sorted by class.
+        chosen = np.linspace(0, len(labels) - 1, min(6, len(labels))).round().astype(int)
+        return ReportData(
+            title=self.title,
+            modality=self.modality,
+            class_names=contract["class_names"],
+            counts={split: self.datalist.class_counts(split) for split in SPLITS},
+            metrics={split: metrics[split] for split in self.loaders},
+            probabilities=probabilities.astype(np.float64),
+            labels=labels,
+            curves=self._curves(),
+            examples=[
+                Example(np.asarray(dataset[int(i)]["image"]), int(labels[i]), probabilities[i]) for i in chosen
+            ],
+            facts={
+                "student": f"{contract['student']}, {cost['parameters'] / 1e6:.2f} M parameters, "
+                f"{cost['multiply_adds'] / 1e6:.0f} M multiply-adds",
+                "teacher": f"{self.teacher.name}, {cost['teacher_parameters'] / 1e6:.2f} M parameters",
+                "teacher's weights": f"{self.teacher.source}; licence {self.teacher.licence}",
+                "seed": self.recipe["seed"],
+                "training": f"{cost['seconds']['all']:.0f} s on {cost['device']}",
+                "temperature": f"{contract['temperature']:.3f}",
+                **contract["versions"],
+            },
+            config=config,
+        )
+
+    def _curves(self) -> dict[str, dict[str, list[tuple[float, float]]]]:
+        """Loss and validation AUC over the epochs of stage 1 and of fine-tuning."""
+        losses: dict[str, list[tuple[float, float]]] = {}
+        scores: dict[str, list[tuple[float, float]]] = {}
+        offset = 0
+        for stage in self.stages:
+            if stage.name == "teacher":
+                continue
+            for row in stage.means.history:
+                for name, value in row.items():
+                    if name != "epoch":
+                        line = name if stage.name == "dual" else "fine-tuning"
+                        losses.setdefault(line, []).append((offset + row["epoch"], value))
+            for row in stage.best.history:
+                line = f"student {int(row['index'])}" if stage.name == "dual" else "fine-tuning"
+                scores.setdefault(line, []).append((offset + row["epoch"], row["val_auc"]))
+            offset += stage.trainer.state.max_epochs
+        return {"loss": losses, "validation AUC": scores}

@@ -1,0 +1,43 @@
+"""A progress bar over a whole stage: loss parts, learning rate, time left."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ignite.distributed as idist
+from ignite.engine import Engine, Events
+from ignite.handlers import ProgressBar
+
+
+class Progress:
+    """Ignite's progress bar over all epochs of a stage, on rank 0.
+
+    Args:
+        stage: what the bar is called.
+        quiet: show nothing.
+    """
+
+    def __init__(self, stage: str, quiet: bool = False) -> None:
+        self.stage = stage
+        self.quiet = quiet
+
+    def attach(self, engine: Engine) -> None:
+        """Hook into the trainer."""
+        if self.quiet or idist.get_rank() > 0:
+            return
+        bar = ProgressBar(persist=True, desc=self.stage, mininterval=1.0)
+        bar.attach(
+            engine,
+            output_transform=lambda output: {**_shown(output), "lr": engine.optimizer.param_groups[0]["lr"]},  # type: ignore[attr-defined]
+            event_name=Events.ITERATION_COMPLETED,
+            closing_event_name=Events.COMPLETED,
+        )
+
+
+def _shown(output: dict[str, Any]) -> dict[str, float]:
+    """Loss parts without their tensors; the students' parts of one name are averaged to keep the line short."""
+    sums: dict[str, list[float]] = {}
+    for name, value in output.items():
+        if name == "loss" or "/" in name:
+            sums.setdefault(name.split("/")[-1], []).append(float(value))
+    return {name: sum(values) / len(values) for name, values in sums.items()}

@@ -1,0 +1,87 @@
+"""What a run leaves behind, and how to load it again."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from MonaiSKD.errors import SKDError
+from MonaiSKD.files import atomic_path, read_json
+from MonaiSKD.models.classifier import Classifier
+
+MODEL, CONFIG, METRICS, PLAN, REPORT, SUMMARY = (
+    "model.pt", "config.json", "metrics.json", "plan.json", "report.html", "summary.png"
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A trained student with its contract.
+
+    Attributes:
+        network: on the CPU, in evaluation mode.
+        config: what `config.json` of its run says: contract and recipe.
+        temperature: what its logits are to be divided by.
+    """
+
+    network: Classifier
+    config: Mapping[str, Any]
+    temperature: float
+
+    @property
+    def class_names(self) -> list[str]:
+        """Classes in the order of the logits."""
+        return list(self.config["contract"]["class_names"])
+
+    @property
+    def modality(self) -> str:
+        """Which canonical-image rule its images go through."""
+        return str(self.config["contract"]["modality"])
+
+
+def save_model(folder: str | Path, network: Classifier) -> None:
+    """Write the network's weights as `model.pt`: a plain state dict, as MONAI bundles keep them."""
+    with atomic_path(Path(folder) / MODEL) as beside:
+        torch.save({key: value.cpu().contiguous() for key, value in network.state_dict().items()}, beside)
+
+
+def load_weights(network: Classifier, path: str | Path) -> None:
+    """Load a `model.pt` strictly, without unpickling anything but tensors.
+
+    Raises:
+        SKDError: the file is absent, holds more than tensors, or does not fit the network.
+    """
+    try:
+        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    except FileNotFoundError as error:
+        raise SKDError(path, "there is no such file", "Train first, or name a run folder") from error
+    except pickle.UnpicklingError as error:
+        raise SKDError(path, "it holds code, which is never run", "Use a file that holds tensors only") from error
+    except (RuntimeError, OSError, TypeError, AttributeError, EOFError) as error:
+        reason = str(error).splitlines()[0]
+        raise SKDError(path, f"does not fit the network ({reason})", "Use the model.pt of the same run") from error
+
+
+def load_run(path: str | Path) -> TrainedModel:
+    """Load the trained student of a run.
+
+    Args:
+        path: the run folder, or the `model.pt` in it (`config.json` must lie beside).
+
+    Raises:
+        SKDError: something is absent or does not fit.
+    """
+    file = Path(path)
+    folder = file if file.is_dir() else file.parent
+    if not (folder / CONFIG).is_file():
+        raise SKDError(path, f"there is no {CONFIG}, so this is no run folder", "Name the --out folder of a training")
+    config = read_json(folder / CONFIG)
+    contract = config["contract"]
+    network = Classifier(contract["student"], len(contract["class_names"]), contract["image_size"])
+    load_weights(network, folder / MODEL if file.is_dir() else file)
+    return TrainedModel(network.eval(), config, float(contract["temperature"]))

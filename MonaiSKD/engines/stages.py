@@ -1,0 +1,151 @@
+"""A stage: an engine, its checkpoint and its memory of the best; and the plain supervised stage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.data import DataLoader
+from monai.engines import SupervisedEvaluator, SupervisedTrainer, Trainer
+from monai.handlers import LrScheduleHandler, TensorBoardStatsHandler
+from monai.optimizers import WarmupCosineSchedule
+from torch import Tensor, nn
+
+from MonaiSKD.distillation import EMATeachers
+from MonaiSKD.distillation.labels import label_loss
+from MonaiSKD.engines.checkpoint import StageCheckpoint
+from MonaiSKD.engines.distributed import distributed
+from MonaiSKD.engines.handlers import EpochMeans, FollowStudents, GradientClipping, KeepBest
+from MonaiSKD.engines.precision import AutocastInferer
+from MonaiSKD.engines.progress import Progress
+from MonaiSKD.models.classifier import Classifier
+
+
+@dataclass
+class Stage:
+    """One part of the training that can be interrupted and resumed.
+
+    Attributes:
+        name: "teacher", "dual" or "finetune".
+        trainer: its engine.
+        best: which weights were best on the validation data.
+        means: loss parts per epoch.
+        checkpoint: its state on disk.
+    """
+
+    name: str
+    trainer: Trainer
+    best: KeepBest
+    means: EpochMeans
+    checkpoint: StageCheckpoint
+
+    def run(self) -> None:
+        """Run the stage, from its checkpoint if there is one; a finished stage is only loaded."""
+        self.checkpoint.resume(self.trainer)
+        if self.trainer.state.epoch < self.trainer.state.max_epochs:
+            self.trainer.run()
+
+
+def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Weights decay; biases, norms, scales and position tokens do not (the usual practice since ViT)."""
+    decayed = [p for p in network.parameters() if p.requires_grad and p.ndim > 1]
+    others = [p for p in network.parameters() if p.requires_grad and p.ndim <= 1]
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+
+
+def warmup_cosine(
+    optimizer: torch.optim.Optimizer, loader: DataLoader, epochs: int, warmup: float = 1.0
+) -> WarmupCosineSchedule:
+    """Learning rate per iteration: up linearly for `warmup` epochs, then down along a cosine to 0."""
+    return WarmupCosineSchedule(optimizer, warmup_steps=round(warmup * len(loader)), t_total=epochs * len(loader))
+
+
+def stage_handlers(
+    stage: str,
+    schedule: WarmupCosineSchedule,
+    ema: EMATeachers,
+    students: Sequence[nn.Module] | nn.ModuleList,
+    best: KeepBest,
+    means: EpochMeans,
+    checkpoint: StageCheckpoint,
+    log_dir: str | Path,
+    quiet: bool = False,
+) -> list[Any]:
+    """The handlers of any stage in the order they need: learn, average, validate, record, save."""
+    return [
+        LrScheduleHandler(schedule, print_lr=False, epoch_level=False),
+        FollowStudents(ema, students),
+        best,
+        means,
+        checkpoint,
+        Progress(stage, quiet=quiet),
+        TensorBoardStatsHandler(log_dir=str(Path(log_dir) / stage), output_transform=means.parts),
+    ]
+
+
+def supervised_stage(
+    name: str,
+    network: Classifier,
+    loader: DataLoader,
+    evaluator: SupervisedEvaluator,
+    class_weights: Tensor,
+    epochs: int,
+    learning_rate: float,
+    output_dir: str | Path,
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
+    weight_decay: float = 0.05,
+    ema_decay: float = 0.99,
+    smoothing: float = 0.0,
+    interval: int = 1,
+    initial: bool = False,
+    quiet: bool = False,
+) -> Stage:
+    """Plain fine-tuning on labels with EMA: of the large teacher before stage 1, of the kept student after it.
+
+    Args:
+        name: of the stage; names its checkpoint and its logs.
+        network: what to train, in place; its EMA is what is validated and kept.
+        evaluator: MONAI evaluator with the validation data.
+        class_weights: [K].
+        interval: epochs between validations.
+        initial: the untouched network competes too (see :class:`KeepBest`).
+        quiet: no progress bar.
+    """
+    network = network.to(device)
+    ema = EMATeachers([network], ema_decay)
+    optimizer = torch.optim.AdamW(parameter_groups(network, weight_decay), lr=learning_rate)
+    schedule = warmup_cosine(optimizer, loader, epochs)
+    best = KeepBest(evaluator, ema.teachers, interval=interval, initial=initial)
+    means = EpochMeans(name)
+    objects = {
+        "network": network, "ema": ema, "optimizer": optimizer, "schedule": schedule, "best": best, "means": means
+    }  # fmt: skip
+    checkpoint = StageCheckpoint(Path(output_dir) / "checkpoints" / f"{name}.pt", objects)
+    weights = class_weights.to(device)
+    trainer = SupervisedTrainer(
+        device=device,
+        max_epochs=epochs,
+        train_data_loader=loader,
+        network=distributed(network, device),
+        optimizer=optimizer,
+        loss_function=lambda logits, labels: label_loss(logits, labels, weights, smoothing),
+        inferer=AutocastInferer(dtype),
+        decollate=False,
+        train_handlers=[
+            GradientClipping(network),
+            *stage_handlers(name, schedule, ema, [network], best, means, checkpoint, Path(output_dir) / "logs", quiet),
+        ],
+    )
+    return Stage(name, trainer, best, means, checkpoint)
+
+
+def start_from(stage: Stage, weights: dict[str, Tensor]) -> None:
+    """Give a supervised stage its initial weights: network and EMA alike."""
+    for name in ("network", "ema"):
+        module = stage.checkpoint.objects[name]
+        target = module.teacher(0) if isinstance(module, EMATeachers) else module
+        target.load_state_dict(weights)

@@ -1,0 +1,136 @@
+"""The canonical image: what every network of this package is fed, and the rule that makes it from stored values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from MonaiSKD.errors import SKDError
+
+Modality = Literal["chest_xray", "lung_ct", "brain_mri"]
+
+# The head is what stands above this share of the way from the darkest value to the 99th percentile. Air in a magnitude
+# image is a few per cent of the signal, the darkest tissue (cerebrospinal fluid on T1) well above a tenth.
+_HEAD_LEVEL = 0.1
+
+
+@dataclass(frozen=True)
+class CanonicalRule:
+    """How stored values of one modality become the canonical image. Pure data: it travels inside the model file.
+
+    Exactly one of `window` and `percentiles` is set.
+
+    Args:
+        modality: what the image shows; on "brain_mri" the percentiles are taken within the head.
+        window: the stored values (Hounsfield units for CT) that become 0 and 1.
+        percentiles: the percentiles, in [0, 100], of the stored values that become 0 and 1.
+
+    Raises:
+        SKDError: the modality is unknown, or the range is missing, doubled, empty or out of bounds.
+
+    Example:
+        >>> CanonicalRule.from_dict({"modality": "lung_ct", "window": [-1350, 150]}).window
+        (-1350.0, 150.0)
+    """
+
+    modality: Modality
+    window: tuple[float, float] | None = None
+    percentiles: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.modality not in get_args(Modality):
+            raise _bad_rule(f"the modality {self.modality!r} is unknown", f"Use one of {', '.join(get_args(Modality))}")
+        if (self.window is None) == (self.percentiles is None):
+            raise _bad_rule("it needs either a window or percentiles", "Give exactly one of the two")
+        low, high = self.window or self.percentiles or (0.0, 0.0)
+        if not (np.isfinite([low, high]).all() and low < high):
+            raise _bad_rule(f"the range {low} to {high} is empty", "Give a lower and a higher finite number")
+        if self.percentiles is not None and not (low >= 0 and high <= 100):
+            raise _bad_rule(f"the percentiles {low} and {high} are out of bounds", "Keep them within 0 and 100")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The rule as JSON data; :meth:`from_dict` is its inverse."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> CanonicalRule:
+        """The rule from the JSON data that :meth:`to_dict` gives.
+
+        Raises:
+            SKDError: a key is unknown or missing, or a value is not of its kind.
+        """
+        unknown = set(data) - {"modality", "window", "percentiles"}
+        if unknown or "modality" not in data:
+            raise _bad_rule(f"its keys are {sorted(data)}", "Give modality and one of window and percentiles")
+        return cls(data["modality"], _pair(data.get("window")), _pair(data.get("percentiles")))
+
+
+def _bad_rule(cause: str, remedy: str) -> SKDError:
+    return SKDError("canonical image rule", cause, remedy)
+
+
+def _pair(value: Any) -> tuple[float, float] | None:
+    if value is None:
+        return None
+    try:
+        low, high = (float(entry) for entry in value)
+    except (TypeError, ValueError) as error:
+        raise _bad_rule(f"{value!r} is not a pair of numbers", "Give two numbers") from error
+    return low, high
+
+
+RULES: dict[str, CanonicalRule] = {
+    "chest_xray": CanonicalRule("chest_xray", percentiles=(1.0, 99.0)),
+    # The usual lung window: level -600 HU, width 1500 HU.
+    "lung_ct": CanonicalRule("lung_ct", window=(-1350.0, 150.0)),
+    "brain_mri": CanonicalRule("brain_mri", percentiles=(1.0, 99.5)),
+}
+
+
+def canonicalise(values: npt.NDArray[Any], rule: CanonicalRule) -> npt.NDArray[np.float32]:
+    """Bring stored values to the canonical image.
+
+    An image of one single value becomes all zeros under percentiles: it shows nothing.
+
+    Args:
+        values: (H, W), finite, in stored units (Hounsfield units for CT), bright = dense.
+        rule: which stored values become 0 and 1; what lies outside is clipped.
+
+    Returns:
+        float32 (1, H, W) in [0, 1].
+
+    Raises:
+        ValueError: `values` is not two-dimensional, is empty, or holds NaN or infinity.
+
+    Example:
+        >>> canonicalise(np.array([[-1350.0, -600.0, 3000.0]]), RULES["lung_ct"]).tolist()
+        [[[0.0, 0.5, 1.0]]]
+    """
+    if values.ndim != 2 or values.size == 0:
+        raise ValueError(f"the canonical image is made from a filled (H, W) array, not from shape {values.shape}")
+    if not np.isfinite(values).all():
+        raise ValueError("the canonical image is made from finite values; these hold NaN or infinity")
+    low, high = rule.window or _percentile_range(values, rule)
+    if low == high:
+        return np.zeros((1, *values.shape), dtype=np.float32)
+    scaled = (values.astype(np.float64) - low) / (high - low)
+    return np.clip(scaled, 0.0, 1.0).astype(np.float32)[None]
+
+
+def _percentile_range(values: npt.NDArray[Any], rule: CanonicalRule) -> tuple[float, float]:
+    inside = _head(values) if rule.modality == "brain_mri" else values
+    low, high = np.percentile(inside, rule.percentiles or (0.0, 100.0))
+    if low == high:  # a few pixels on a flat ground: the percentiles miss them, the extremes do not
+        low, high = values.min(), values.max()
+    return float(low), float(high)
+
+
+def _head(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    darkest = values.min()
+    level = darkest + _HEAD_LEVEL * (np.percentile(values, 99.0) - darkest)
+    head: npt.NDArray[Any] = values[values > level]
+    return head if head.size else values

@@ -1,0 +1,76 @@
+"""From a path to a canonical image."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from MonaiSKD.errors import SKDError
+from MonaiSKD.reading.canonical import CanonicalRule, canonicalise
+from MonaiSKD.reading.image import Image
+from MonaiSKD.reading.nifti import NIFTI_SUFFIXES, read_nifti
+from MonaiSKD.reading.raster import RASTER_SUFFIXES, read_raster
+
+DICOM_SUFFIXES = (".dcm", ".dicom")
+IMAGE_SUFFIXES = (*RASTER_SUFFIXES, *NIFTI_SUFFIXES, *DICOM_SUFFIXES)
+
+
+def is_image_name(path: str | os.PathLike[str]) -> bool:
+    """Whether a file counts as an image by its name: a known suffix, and not hidden.
+
+    Example:
+        >>> [is_image_name(name) for name in ("a.png", "b.NII.GZ", "manifest.csv", ".c.png")]
+        [True, True, False, False]
+    """
+    name = Path(path).name.lower()
+    return not name.startswith(".") and name.endswith(IMAGE_SUFFIXES)
+
+
+def read_image(path: str | os.PathLike[str], rule: CanonicalRule) -> Image:
+    """Read one file as a canonical image.
+
+    Raster files (PNG, JPEG, TIFF, BMP) are taken as already displayed: turned upright, made grey, and divided by the
+    largest value of their type. NIfTI files hold stored units and go through `rule`.
+
+    Args:
+        path: the file.
+        rule: how stored units become [0, 1].
+
+    Raises:
+        SKDError: the file is absent, empty, damaged, of an unknown kind, holds several slices, or NaN or infinity.
+
+    Example:
+        >>> import tempfile
+        >>> from PIL import Image as PILImage
+        >>> from MonaiSKD.reading import RULES
+        >>> name = Path(tempfile.mkdtemp()) / "a.png"
+        >>> PILImage.fromarray(np.array([[0, 51], [102, 255]], dtype=np.uint8)).save(name)
+        >>> read_image(name, RULES["chest_xray"]).pixels.round(3).tolist()
+        [[[0.0, 0.20000000298023224], [0.4000000059604645, 1.0]]]
+    """
+    file = Path(path)
+    _refuse_unreadable(file)
+    if not file.name.lower().endswith(NIFTI_SUFFIXES):
+        values, applied = read_raster(file)
+        return Image(values[None], None, str(path), applied)
+    values, spacing, applied = read_nifti(file)
+    if not np.isfinite(values).all():
+        raise SKDError(file, "holds pixels that are NaN or infinite", "Replace the file or leave it out")
+    how = f"window {rule.window}" if rule.window else f"percentiles {rule.percentiles}"
+    return Image(canonicalise(values, rule), spacing, str(path), (*applied, how))
+
+
+def _refuse_unreadable(file: Path) -> None:
+    try:
+        with file.open("rb") as stream:
+            head = stream.read(132)
+    except OSError as error:
+        raise SKDError(file, f"cannot be read ({error.strerror or error})", "Check the path") from error
+    if not head:
+        raise SKDError(file, "is empty (0 bytes)", "Replace the file or leave it out")
+    if head[128:] == b"DICM" or file.suffix.lower() in DICOM_SUFFIXES:
+        raise SKDError(file, "is DICOM, which is not read yet", "Convert it to a one-slice NIfTI or a 16-bit PNG")
+    if not file.name.lower().endswith(IMAGE_SUFFIXES):
+        raise SKDError(file, "is of an unknown kind", f"Use one of {', '.join(IMAGE_SUFFIXES)}")

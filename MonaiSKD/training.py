@@ -1,0 +1,128 @@
+"""Whole jobs on the training half, as one call each: train, evaluate, and the demo."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from MonaiSKD.bundles import find_bundle, run_training
+from MonaiSKD.datasets import load_datalist
+from MonaiSKD.errors import SKDError
+from MonaiSKD.files import atomic_path, read_json
+
+
+def train(
+    bundle: str,
+    data: str | Path,
+    out: str | Path,
+    teacher: str | None = None,
+    device: str = "auto",
+    options: Mapping[str, Any] | None = None,
+) -> str:
+    """Train with a bundle on a data set; an interrupted run in `out` goes on.
+
+    Args:
+        bundle: short name or folder.
+        data: folder, CSV or MONAI datalist (see :func:`MonaiSKD.datasets.load_datalist`).
+        out: run folder.
+        teacher: a timm name, or NAME=FILE with a local weights file; the bundle's own by default.
+        device: "auto", "cpu" or "cuda".
+        options: further options by short name (see :func:`MonaiSKD.bundles.overrides`).
+
+    Returns:
+        a short summary of the results.
+
+    Raises:
+        SKDError: something the user can mend: data, options, teacher file, output folder.
+    """
+    found = find_bundle(bundle)
+    _check_writable(Path(out))
+    chosen: dict[str, Any] = {
+        "dataset_dir": str(Path(data).resolve()),
+        "output_dir": str(Path(out).resolve()),
+        "device": f"$engines.resolve_device('{device}')",
+        **(options or {}),
+    }
+    if "class_names" not in chosen:
+        chosen["class_names"] = _class_names(data, found.config["class_names"])
+    if teacher is not None:
+        name, _, file = teacher.partition("=")
+        chosen["teacher"], chosen["teacher_weights"] = name, str(Path(file).resolve()) if file else None
+    run_training(found, chosen)
+    metrics = read_json(Path(out) / "metrics.json")
+    return "\n".join(
+        [
+            metrics_table({split: metrics[split] for split in ("val", "test")}),
+            f"{metrics['cost']['parameters'] / 1e6:.2f} M parameters, "
+            f"{metrics['cost']['multiply_adds'] / 1e6:.0f} M multiply-adds, {metrics['cost']['seconds']['all']:.0f} s",
+            f"Report: {Path(out) / 'report.html'}",
+        ]
+    )
+
+
+def _class_names(data: str | Path, expected: list[str]) -> list[str]:
+    """The bundle's order of the classes when the data has the same ones, else the data's own."""
+    found = list(load_datalist(data).class_names)
+    return expected if sorted(found) == sorted(expected) else found
+
+
+def _check_writable(out: Path) -> None:
+    """Fail before the training, not after it."""
+    with atomic_path(out / "writable.tmp"):
+        pass
+    (out / "writable.tmp").unlink()
+
+
+def evaluate(run: str | Path, data: str | Path, split: str = "test", device: str = "auto") -> dict[str, Any]:
+    """Metrics of a trained student on one split ("train", "val", "test") of a data set, or on "all" of it.
+
+    Raises:
+        SKDError: run folder or data set are not usable, or the data has other classes than the model.
+    """
+    from MonaiSKD.engines import ViewsDataset, eval_loader, load_run, resolve_device
+    from MonaiSKD.evaluation import classification_metrics
+    from MonaiSKD.evaluation.predict import predict
+    from MonaiSKD.transforms import ReadCanonicald
+
+    model = load_run(run)
+    datalist = load_datalist(data, class_names=model.class_names, seed=model.config["recipe"]["seed"])
+    splits = ("train", "val", "test") if split == "all" else (split,)
+    items = [item for name in splits for item in datalist.items(name)]
+    if not items:
+        raise SKDError(data, f"its split {split!r} has no images", "Choose another with --split")
+    transform = ReadCanonicald("image", model.modality, model.network.image_size)
+    loader = eval_loader(ViewsDataset(items, transform), 64)
+    logits, labels = predict(model.network, loader, resolve_device(device))
+    return classification_metrics((logits / model.temperature).softmax(1).numpy(), labels.numpy(), model.class_names)
+
+
+def metrics_table(metrics: Mapping[str, Mapping[str, Any]]) -> str:
+    """Metrics of some splits as a text table, in percent, with their 95 % intervals."""
+    lines = [f"{'split':6}{'n':>6}  {'balanced accuracy':22}{'macro AUC':22}{'ECE':22}"]
+    for split, values in metrics.items():
+        cells = "".join(f"{_interval(values[name]):22}" for name in ("balanced_accuracy", "macro_auc", "ece"))
+        lines.append(f"{split:6}{values['n']:6}  {cells}")
+    return "\n".join(lines)
+
+
+def _interval(value: Mapping[str, float | None]) -> str:
+    parts = [value[name] for name in ("value", "low", "high")]
+    if any(part is None for part in parts):
+        return "undefined"
+    return "{:.1f} ({:.1f} to {:.1f})".format(*(100 * float(part) for part in parts if part is not None))
+
+
+def demo(out: str | Path, modality: str = "brain_mri") -> str:
+    """Phantoms, a real pretrained teacher, the whole pipeline, a report and a picture.
+
+    The figures say that everything works; phantoms are drawn by a program and have no medical meaning.
+    """
+    from MonaiSKD.datasets.phantoms import write_phantoms
+
+    folder = Path(out)
+    write_phantoms(folder / "phantoms", modality, per_class=(60, 20, 30), size=128)
+    options = {"image_size": 96, "teacher_epochs": 3, "epochs": 10, "feature_epochs": 3, "finetune_epochs": 2}
+    summary = train(modality, folder / "phantoms", folder / "run", options=options)
+    return f"{summary}\nPicture: {os.fspath(folder / 'run' / 'summary.png')}\nPhantoms have no medical meaning."

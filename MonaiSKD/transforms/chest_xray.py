@@ -1,0 +1,14 @@
+"""Chest radiographs: patients stand upright and the heart lies on the left, so no flips and little rotation."""
+
+from __future__ import annotations
+
+from monai.transforms import Compose
+
+from MonaiSKD.transforms.common import augmentation
+
+
+def chest_xray(image_size: int) -> Compose:
+    """Augmentation of canonical chest radiographs under the key "image" (see :func:`~.common.augmentation`)."""
+    return augmentation(
+        degrees=10, scale=0.15, translate=0.08, gamma=(0.7, 1.5), image_size=image_size, erase=0.25
+    )

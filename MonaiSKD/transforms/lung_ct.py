@@ -1,0 +1,20 @@
+"""Lung CT slices: disease strikes either lung, so left and right may change places; patients lie straight."""
+
+from __future__ import annotations
+
+from monai.transforms import Compose, RandFlipd
+
+from MonaiSKD.transforms.common import augmentation
+
+
+def lung_ct(image_size: int) -> Compose:
+    """Augmentation of canonical lung CT slices under the key "image" (see :func:`~.common.augmentation`)."""
+    return augmentation(
+        degrees=12,
+        scale=0.2,
+        translate=0.08,
+        gamma=(0.7, 1.5),
+        image_size=image_size,
+        erase=0.25,
+        first=(RandFlipd(keys="image", prob=0.5, spatial_axis=1),),
+    )
