@@ -170,7 +170,7 @@ def _select(options: argparse.Namespace) -> None:
 
 
 def _bundles(options: argparse.Namespace) -> None:
-    from MonaiSKD.bundles import list_bundles
+    from MonaiSKD.bundle import list_bundles
 
     for bundle in list_bundles():
         print(f"{bundle.name:12} {bundle.metadata['version']:8} {bundle.metadata['description']}")

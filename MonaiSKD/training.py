@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from MonaiSKD.bundles import find_bundle, run_training
+from MonaiSKD.bundle import find_bundle, run_training
 from MonaiSKD.datasets import load_datalist
 from MonaiSKD.errors import SKDError
 from MonaiSKD.files import atomic_path, read_json
@@ -29,7 +29,7 @@ def train(
         out: run folder.
         teacher: a timm name, or NAME=FILE with a local weights file; the bundle's own by default.
         device: "auto", "cpu" or "cuda".
-        options: further options by short name (see :func:`MonaiSKD.bundles.overrides`).
+        options: further options by short name (see :func:`MonaiSKD.bundle.overrides`).
 
     Returns:
         a short summary of the results.
@@ -95,7 +95,7 @@ def evaluate(run: str | Path, data: str | Path, split: str = "test", device: str
     transform = ReadCanonicald("image", model.modality, model.network.image_size)
     loader = eval_loader(ViewsDataset(items, transform), 64)
     logits, labels = predict(model.network, loader, resolve_device(device))
-    return classification_metrics((logits / model.temperature).softmax(1).numpy(), labels.numpy(), model.class_names)
+    return classification_metrics(logits.softmax(1).numpy(), labels.numpy(), model.class_names)
 
 
 def metrics_table(metrics: Mapping[str, Mapping[str, Any]]) -> str:

@@ -54,7 +54,7 @@ def _read_folder(where: Path) -> Iterator[Case]:
     if not splits:
         yield from _read_classes(where, None)
         return
-    others = [folder.name for folder in inside if folder not in splits and _image_names(folder, deep=True)]
+    others = [folder.name for folder in inside if folder not in splits and image_names(folder, deep=True)]
     if others:
         raise SKDError(where, f"holds splits, and beside them {', '.join(others)}", "Move the other folders away")
     _refuse_loose_images(where)
@@ -68,8 +68,8 @@ def _read_classes(where: Path, split: Split | None) -> Iterator[Case]:
     if not folders:
         raise SKDError(where, "holds no class folders", "Put the images in one folder per class, or remove it")
     for folder in folders:
-        names = _image_names(folder, deep=False)
-        if len(names) != len(_image_names(folder, deep=True)):
+        names = image_names(folder, deep=False)
+        if len(names) != len(image_names(folder, deep=True)):
             raise SKDError(folder, "holds images in folders of its own", "Put them directly in the class folder")
         if not names:
             raise SKDError(folder, "holds no images", "Add images of this class, or remove the folder")
@@ -77,7 +77,7 @@ def _read_classes(where: Path, split: Split | None) -> Iterator[Case]:
 
 
 def _refuse_loose_images(where: Path) -> None:
-    loose = _image_names(where, deep=False)
+    loose = image_names(where, deep=False)
     if loose:
         raise SKDError(loose[0], "lies in no class folder, so it has no label", "Move it to the folder of its class")
 
@@ -86,7 +86,7 @@ def _visible_folders(where: Path) -> list[Path]:
     return sorted(path for path in where.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
-def _image_names(where: Path, *, deep: bool) -> list[Path]:
+def image_names(where: Path, *, deep: bool) -> list[Path]:
     return sorted(file for file in where.glob("**/*" if deep else "*") if is_image_name(file) and file.is_file())
 
 

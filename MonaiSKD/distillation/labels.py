@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-UNLABELED = -1
+from MonaiSKD.datasets.unlabeled import UNLABELED
 
 
 def class_weights(counts: Sequence[int]) -> Tensor:

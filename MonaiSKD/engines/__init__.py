@@ -8,6 +8,7 @@ from MonaiSKD.engines.handlers import EpochMeans, FollowStudents, GradientClippi
 from MonaiSKD.engines.initialise import Initialised, initialise_students, teacher_classifier
 from MonaiSKD.engines.pipeline import Pipeline
 from MonaiSKD.engines.precision import AutocastInferer, resolve_device, resolve_precision
+from MonaiSKD.engines.predictions import SavePredictions
 from MonaiSKD.engines.runfolder import TrainedModel, load_run, load_weights
 from MonaiSKD.engines.stages import Stage, parameter_groups, stage_handlers, supervised_stage, warmup_cosine
 from MonaiSKD.engines.validation import ValidationScore
@@ -21,6 +22,7 @@ __all__ = [
     "Initialised",
     "KeepBest",
     "Pipeline",
+    "SavePredictions",
     "Stage",
     "StageCheckpoint",
     "TrainedModel",

@@ -142,7 +142,7 @@ class GradientClipping:
 
 
 class EpochMeans:
-    """Means of the loss parts over each epoch, kept for curves and written to the log.
+    """Means of the loss parts over each epoch and all ranks, kept for curves and written to the log.
 
     Args:
         stage: name that the log lines carry.
@@ -172,7 +172,9 @@ class EpochMeans:
         self._count += 1
 
     def _finish(self, engine: Engine) -> None:
-        means = {name: value / self._count for name, value in self._sums.items()}
+        # The ranks make the same number of steps, so the mean of their means is the mean.
+        world = idist.get_world_size()
+        means = {name: float(idist.all_reduce(value)) / (world * self._count) for name, value in self._sums.items()}
         self.history.append({"epoch": engine.state.epoch, **means})
         shown = {**means, **{name: value for name, value in engine.state.metrics.items() if "/" in name}}
         text = "  ".join(f"{name} {value:.4f}" for name, value in shown.items())

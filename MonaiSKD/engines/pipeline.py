@@ -108,6 +108,7 @@ class Pipeline:
             raw = classification_metrics(logits.softmax(1).numpy(), labels.numpy(), names, bootstrap=0)
             metrics[split]["ece_before_calibration"] = raw["ece"]["value"]
         metrics["cost"] = self._cost()
+        self.network.temperature.fill_(temperature)
         save_model(folder, self.network)
         config = {"contract": self._contract(names, temperature), "recipe": dict(self.recipe)}
         write_json(folder / CONFIG, config)

@@ -24,14 +24,12 @@ class TrainedModel:
     """A trained student with its contract.
 
     Attributes:
-        network: on the CPU, in evaluation mode.
+        network: on the CPU, in evaluation mode, calibrated.
         config: what `config.json` of its run says: contract and recipe.
-        temperature: what its logits are to be divided by.
     """
 
     network: Classifier
     config: Mapping[str, Any]
-    temperature: float
 
     @property
     def class_names(self) -> list[str]:
@@ -84,4 +82,4 @@ def load_run(path: str | Path) -> TrainedModel:
     contract = config["contract"]
     network = Classifier(contract["student"], len(contract["class_names"]), contract["image_size"])
     load_weights(network, folder / MODEL if file.is_dir() else file)
-    return TrainedModel(network.eval(), config, float(contract["temperature"]))
+    return TrainedModel(network.eval(), config)

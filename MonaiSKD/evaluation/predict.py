@@ -12,14 +12,16 @@ from MonaiSKD.models.classifier import Classifier
 
 @torch.no_grad()
 def predict(network: Classifier, loader: DataLoader, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Logits [N, K] and labels [N] of every image of `loader`, in its order, on the CPU, in float32.
+    """Logits [N, K] and labels [N] of every image of `loader`, in the data set's order, on the CPU, in float32.
 
-    In a distributed run every rank gets the images of all ranks, rank by rank.
+    In a distributed run every rank gets the images of all ranks.
     """
     network = network.to(device).eval()
-    logits, labels = [], []
+    parts: list[list[Tensor]] = [[], [], []]
     for batch in loader:
-        logits.append(network(batch["image"].to(device)).float())
-        labels.append(batch["label"].to(device))
-    gathered = evenly_divisible_all_gather(torch.cat(logits)), evenly_divisible_all_gather(torch.cat(labels))
-    return gathered[0].cpu(), gathered[1].cpu()
+        row = network(batch["image"].to(device)).float(), batch["label"].to(device), batch["index"].to(device)
+        for part, values in zip(parts, row, strict=True):
+            part.append(values)
+    logits, labels, indices = (evenly_divisible_all_gather(torch.cat(part)).cpu() for part in parts)
+    order = indices.argsort()
+    return logits[order], labels[order]

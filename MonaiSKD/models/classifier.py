@@ -68,7 +68,10 @@ class Classifier(nn.Module):
 
     Shapes:
         input: [N, 1, H, W] float in [0, 1], bright = dense (the canonical image), any H and W.
-        output: logits [N, K].
+        output: logits [N, K], divided by :attr:`temperature`.
+
+    Attributes:
+        temperature: 1 until calibration sets it; part of the state dict, so that weights never travel without it.
 
     Raises:
         SKDError: see :func:`build_backbone`.
@@ -81,6 +84,7 @@ class Classifier(nn.Module):
 
     mean: Tensor
     std: Tensor
+    temperature: Tensor
 
     def __init__(
         self, backbone: str | nn.Module, num_classes: int, image_size: int = 112, drop_path_rate: float = 0.0
@@ -96,6 +100,7 @@ class Classifier(nn.Module):
         _small_head(self.backbone.get_classifier())
         self.register_buffer("mean", torch.tensor(config["mean"]).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(config["std"]).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("temperature", torch.ones(()))
         # Depthwise convolutions run about half as fast again in this layout on CPU and GPU alike.
         if any(isinstance(module, nn.Conv2d) and module.groups > 1 for module in self.backbone.modules()):
             self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -114,13 +119,13 @@ class Classifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Canonical images [N, 1, H, W] -> logits [N, K]."""
-        logits: Tensor = self.backbone(self.prepare(images))
+        logits: Tensor = self.backbone(self.prepare(images)) / self.temperature
         return logits
 
     def forward_tokens(self, images: Tensor) -> Output:
         """Canonical images [N, 1, H, W] -> logits [N, K] and the features they came from."""
         features = self.backbone.forward_features(self.prepare(images))
-        return Output(self.backbone.forward_head(features), self._tokens(features))
+        return Output(self.backbone.forward_head(features) / self.temperature, self._tokens(features))
 
     @staticmethod
     def _tokens(features: Tensor) -> Tensor:

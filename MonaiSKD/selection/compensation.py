@@ -15,7 +15,8 @@ the target of a whole stream are choices of this project.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 
@@ -28,7 +29,7 @@ from MonaiSKD.selection.importance import evaluating
 from MonaiSKD.selection.layout import backbone_shapes
 from MonaiSKD.selection.least_squares import Correction, RidgeSums
 from MonaiSKD.selection.plan import SelectionPlan
-from MonaiSKD.selection.walk import OUTPUT, Walk, rows
+from MonaiSKD.selection.walk import Walk, rows
 
 
 @dataclass(frozen=True)
@@ -99,21 +100,21 @@ def compensate(
     if not ridge > 0 or images.ndim != 4 or not len(images):
         cause = f"it needs images [n, 3, H, W] and a ridge above 0, not {list(images.shape)} and {ridge}"
         raise SKDError("compensation", cause, "Pass a few hundred unlabeled images")
-    selected, mended = (_selected(teacher, student, plan) for _ in range(2))
     family = family_of(teacher)
+    selected, mended = (_selected(teacher, student, plan) for _ in range(2))
     errors: list[ReadoutError] = []
     with torch.no_grad(), evaluating(teacher):
-        models, batches = (teacher, selected, mended), torch.split(images, batch_size)
-        walks = [Walk(model, family.trunk(model), batches) for model in models]
+        batches = torch.split(images, batch_size)
+        walks = [Walk(model, family.trunk(model), batches) for model in (teacher, selected, mended)]
         for block, source in plan.blocks.items():
             for walk, name in zip(walks, (source, block, block), strict=True):
                 walk.reach(name)
             readouts = family.readouts(mended.get_submodule(block))
-            indices = [list(_stream_indices(plan, block, readout)) for readout in readouts]
-            for readout, kept in zip(readouts, indices, strict=True):
-                _refit(walks[0], walks[2], readout, kept, ridge)
-            for readout, (before, after) in zip(readouts, _errors(walks, readouts, indices), strict=True):
-                errors.append(ReadoutError(block, readout.linear, before, after))
+            targets = _targets(walks[0], plan, block, readouts)
+            for readout in readouts:
+                _refit(walks[2], readout, targets[readout], ridge)
+            before, after = (_errors(walk, targets) for walk in walks[1:])
+            errors += [ReadoutError(block, readout.linear, before[readout], after[readout]) for readout in readouts]
     return dict(mended.state_dict()), CompensationReport(tuple(errors))
 
 
@@ -126,23 +127,27 @@ def _selected(teacher: nn.Module, student: nn.Module, plan: SelectionPlan) -> nn
     return copy
 
 
-def _stream_indices(plan: SelectionPlan, block: str, readout: Readout) -> tuple[int, ...]:
-    """Return the teacher's entries of the stream that a read-out writes into."""
-    space = plan.tensors[f"{block}.{readout.linear}.weight"].axes[0]
-    assert space is not None, "every read-out writes into a stream"
-    return plan.spaces[space]
+def _targets(
+    teacher: Walk, plan: SelectionPlan, block: str, readouts: Sequence[Readout]
+) -> dict[Readout, list[Tensor]]:
+    """Go past the teacher's block; per read-out and batch return its stream at the student's indices, as rows."""
+    targets: dict[Readout, list[Tensor]] = {readout: [] for readout in readouts}
+    for seen in teacher.step([readout.after for readout in readouts]):
+        for readout, batches in targets.items():
+            space = plan.tensors[f"{block}.{readout.linear}.weight"].axes[0]
+            assert space is not None, "a read-out writes into a stream"
+            batches.append(rows(seen[readout.after])[:, list(plan.spaces[space])])
+    return targets
 
 
-def _refit(teacher: Walk, student: Walk, readout: Readout, kept: list[int], ridge: float) -> None:
+def _refit(student: Walk, readout: Readout, targets: Sequence[Tensor], ridge: float) -> None:
     """Refit one read-out of the student's next block."""
     block = student.block
     linear = block.get_submodule(readout.linear)
     assert isinstance(linear, (nn.Linear, nn.Conv2d))
-    after = readout.after or OUTPUT
     sums = RidgeSums()
-    for theirs, mine in zip(teacher.look([after]), student.look([readout.linear, after]), strict=True):
-        wanted, stream = _targets(theirs[after], mine[after], kept)
-        sums.add(rows(mine[readout.linear], linear), wanted - stream)
+    for target, seen in zip(targets, student.look([readout.linear, readout.after]), strict=True):
+        sums.add(rows(seen[readout.linear], linear), _missing(target, seen[readout.after]))
     free = readout.norm is not None or linear.bias is not None
     correction = sums.solve(ridge, intercept=free)
     if readout.norm is not None:
@@ -154,13 +159,23 @@ def _refit(teacher: Walk, student: Walk, readout: Readout, kept: list[int], ridg
         _write(linear, gamma, correction)
 
 
-def _targets(teacher: Tensor, student: Tensor, kept: list[int]) -> tuple[Tensor, Tensor]:
-    """Return the teacher's stream at the kept entries, and the student's, both [positions, entries]."""
-    wanted, stream = rows(teacher)[:, kept], rows(student)
-    if wanted.shape != stream.shape:
-        cause = f"the teacher sees {len(wanted)} positions where the student sees {len(stream)}"
+def _errors(student: Walk, targets: Mapping[Readout, Sequence[Tensor]]) -> dict[Readout, float]:
+    """Go past the student's block and return |S - T| / |T| after each of its read-outs."""
+    missing, whole = dict.fromkeys(targets, 0.0), dict.fromkeys(targets, 0.0)
+    for number, seen in enumerate(student.step([readout.after for readout in targets])):
+        for readout, batches in targets.items():
+            missing[readout] += float(_missing(batches[number], seen[readout.after]).double().square().sum())
+            whole[readout] += float(batches[number].double().square().sum())
+    return {readout: math.sqrt(missing[readout] / (whole[readout] or 1.0)) for readout in targets}
+
+
+def _missing(target: Tensor, stream: Tensor) -> Tensor:
+    """Return what a student's stream lacks of its target, as rows."""
+    found = rows(stream)
+    if target.shape != found.shape:
+        cause = f"the teacher sees {len(target)} positions where the student sees {len(found)}"
         raise SKDError("compensation", cause, "Create both for the same image and patch size")
-    return wanted, stream
+    return target.to(found.device) - found
 
 
 def _write(linear: nn.Linear | nn.Conv2d, gamma: Tensor | None, correction: Correction) -> None:
@@ -192,19 +207,3 @@ def _write_through_norm(linear: nn.Linear | nn.Conv2d, norm: nn.BatchNorm2d, cor
     norm.running_var.copy_(new_variance)
     norm.weight.copy_((new_variance + norm.eps).sqrt())
     norm.bias.copy_(offset + new_mean)
-
-
-def _errors(
-    walks: Sequence[Walk], readouts: Sequence[Readout], indices: Sequence[list[int]]
-) -> list[tuple[float, float]]:
-    """Go past the block and return |S - T| / |T| after each read-out, of the selected student and of the mended one."""
-    places = [readout.after or OUTPUT for readout in readouts]
-    squares = torch.zeros(len(readouts), 3, dtype=torch.float64)
-    for teacher, *students in zip(*(walk.step(places) for walk in walks), strict=True):
-        for number, (place, kept) in enumerate(zip(places, indices, strict=True)):
-            for column, student in enumerate(students):
-                wanted, stream = _targets(teacher[place], student[place], kept)
-                squares[number, column] += (stream - wanted).double().square().sum().cpu()
-            squares[number, 2] += wanted.double().square().sum().cpu()
-    relative = (squares[:, :2] / squares[:, 2:].clamp_min(torch.finfo(torch.float64).tiny)).sqrt()
-    return [(float(before), float(after)) for before, after in relative]

@@ -14,6 +14,9 @@ from MonaiSKD.selection.tensors import TensorMap, Transform
 
 Shape = tuple[int, ...]
 
+# The axes whose size a transform changes.
+_RESAMPLED: Mapping[Transform, tuple[int, ...]] = {"patch_embed": (2, 3), "position_grid": (1,)}
+
 
 @dataclass
 class Layout:
@@ -146,7 +149,7 @@ class _Pair:
             space = axes[axis]
             if space is not None:
                 self.layout.lay(space, shape[axis], result[axis], key)
-            elif shape[axis] != result[axis] and transform in ("select", "reshape"):
+            elif shape[axis] != result[axis] and axis not in _RESAMPLED.get(transform, ()):
                 raise CannotMap(f"axis {axis} of {key} has {result[axis]} entries, the teacher's {shape[axis]}")
 
     def _scale(self, block: str | None, tail: str) -> str | None:

@@ -150,12 +150,11 @@ class SelectionPlan:
         Raises:
             SKDError: the file cannot be read, or holds no whole plan.
         """
+        data = read_json(path)
         try:
-            return cls.from_dict(read_json(path))
+            return cls.from_dict(data)
         except SKDError as error:
-            if error.thing == "selection plan":
-                raise SKDError(path, error.cause, error.remedy) from error
-            raise
+            raise SKDError(path, error.cause, error.remedy) from error
 
     def describe(self) -> str:
         """Return a table for people: each tensor of the student, the teacher's tensor, and what is kept per axis."""

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 from torch import Tensor, nn
 
-# The output of the block itself, among the places to look at.
+# Among the places to look at, the empty name stands for the output of the block itself.
 OUTPUT = ""
 
 

@@ -75,8 +75,6 @@ def test_duplicated_hidden_units_of_a_vit_are_merged_exactly(vit: Build) -> None
     state, report = run(teacher, student, torch.randn(20, 3, 32, 32), ridge=1e-9)
     assert min(error.before for error in report.errors[1:]) > 1e-2
     assert max(error.after for error in report.errors) < 1e-4
-    merged = student.state_dict()["blocks.1.mlp.fc2.weight"].new_tensor(0.1 + 0.2)  # placeholder
-    assert merged
     images = torch.randn(2, 3, 32, 32)
     student.load_state_dict(state)
     with torch.inference_mode():

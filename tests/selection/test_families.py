@@ -61,7 +61,7 @@ def test_dual_plans_at_ratio_two_share_nothing(teacher: str, student: str) -> No
     first, second = complementary_plans(teacher, student)
     assert first.spaces.keys() == second.spaces.keys()
     narrowed = [name for name in first.spaces if not name.endswith("head_entries") and name != "q|k|v"]
-    assert len(narrowed) >= 30
+    assert len(narrowed) == {"vit": 1 + 12 * 4, "tf_": 1 + 7 + 20 + 1}[teacher[:3]]
     assert all(not set(first.spaces[name]) & set(second.spaces[name]) for name in narrowed)
 
 
@@ -115,9 +115,8 @@ def test_patch_embedding_and_position_grid_are_resampled(vit: Build) -> None:
     made = make_plan(teacher, student).apply(state)
     grid = resample_abs_pos_embed(state["pos_embed"][..., ::2], [5, 8], [4, 4], num_prefix_tokens=3)
     assert torch.equal(made["pos_embed"], grid)
-    assert torch.equal(
-        made["patch_embed.proj.weight"], resample_patch_embed(state["patch_embed.proj.weight"][::2], [6, 6])
-    )
+    patches = resample_patch_embed(state["patch_embed.proj.weight"][::2], [6, 6])
+    torch.testing.assert_close(made["patch_embed.proj.weight"], patches)
     assert torch.equal(made["reg_token"], state["reg_token"][..., ::2])
     with torch.inference_mode():
         student.load_state_dict(made, strict=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -52,7 +53,7 @@ def test_efficientnet_students_of_teachers_with_inert_other_channels_agree(
     kept = list(plan.spaces["head"])
     assert wanted[:, kept].abs().amax() > 0.1
     torch.testing.assert_close(got, wanted[:, kept], rtol=1e-5, atol=1e-5)
-    assert wanted.abs().sum() == wanted[:, kept].abs().sum()
+    assert set(wanted.abs().amax((0, 2, 3)).nonzero().flatten().tolist()) <= set(kept)
 
 
 def silence_others(teacher: nn.Module, plan: SelectionPlan) -> None:
@@ -94,10 +95,10 @@ def test_interleaved_heads_attend_as_no_head_of_the_teacher(vit: Build) -> None:
 
 
 def attention(model: nn.Module, stream: torch.Tensor) -> torch.Tensor:
-    module = model.get_submodule("blocks.0.attn")
+    module: Any = model.get_submodule("blocks.0.attn")
     batch, tokens, _ = stream.shape
     with torch.inference_mode():
-        fused = module.qkv(stream).reshape(batch, tokens, 3, module.num_heads, module.head_dim)  # type: ignore[operator]
+        fused = module.qkv(stream).reshape(batch, tokens, 3, module.num_heads, module.head_dim)
         queries, keys, _ = fused.permute(2, 0, 3, 1, 4)
-        pattern: torch.Tensor = (module.scale * queries @ keys.transpose(-2, -1)).softmax(-1)  # type: ignore[operator]
+        pattern: torch.Tensor = (module.scale * queries @ keys.transpose(-2, -1)).softmax(-1)
     return pattern

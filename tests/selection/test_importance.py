@@ -45,7 +45,9 @@ def test_activations_rank_what_the_images_excite(vit: Build, efficientnet: Build
     assert all(module.training for module in teacher.modules())
 
     teacher = efficientnet()
-    # The last features, which only the classifier reads, and one stage.
+    # The last features, which only the classifier reads, and the stream of one stage.
+    teacher.state_dict()["bn2.weight"][:] = 0.1
+    teacher.state_dict()["bn2.bias"][:] = 2.0
     teacher.state_dict()["bn2.bias"][:32] = -50.0
     teacher.state_dict()["blocks.1.0.bn3.bias"][::2] = 30.0
     plan = make_plan(teacher, efficientnet(width=8), width="importance", images=images)

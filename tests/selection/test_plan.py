@@ -109,6 +109,10 @@ def _rule(data: dict[str, Any]) -> None:
     data["rule"]["speed"] = 1
 
 
+def _width(data: dict[str, Any]) -> None:
+    data["rule"]["width"] = "wide"
+
+
 def _format(data: dict[str, Any]) -> None:
     data["format"] = "something else"
 
@@ -117,7 +121,7 @@ def _list(data: dict[str, Any]) -> None:
     data["tensors"] = []
 
 
-BREAKS = [_dropped, _reversed, _outside, _fewer, _text, _transform, _source, _sourceless, _rule, _format, _list]
+BREAKS = [_dropped, _reversed, _outside, _fewer, _text, _transform, _source, _sourceless, _rule, _width, _format, _list]
 
 
 @pytest.mark.parametrize("damage", BREAKS)
@@ -128,7 +132,7 @@ def test_a_damaged_file_is_refused(
     damage(data)
     file = tmp_path / "plan.json"
     file.write_text(json.dumps(data))
-    with pytest.raises(SKDError, match=r"plan\.json: it is not a whole plan"):
+    with pytest.raises(SKDError, match=r"plan\.json: (it is not a whole plan|there is no rule 'wide')"):
         SelectionPlan.load(file)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 import timm
@@ -25,11 +25,13 @@ def published(tensor: Tensor, shape: torch.Size) -> Tensor:
     return tensor
 
 
-def femto(**options: Any) -> nn.Module:
-    return ConvNeXt(depths=(2, 2, 6, 2), dims=(48, 96, 192, 384), num_classes=0, **options)
+def femto() -> nn.Module:
+    """ConvNeXt-Femto with linear layers, as the teacher has them."""
+    model: nn.Module = ConvNeXt(depths=(2, 2, 6, 2), dims=(48, 96, 192, 384), num_classes=0)
+    return model
 
 
-PAIRS = {
+PAIRS: dict[str, Callable[[], tuple[nn.Module, nn.Module]]] = {
     "vit": lambda: (timm.create_model("vit_small_patch16_224"), timm.create_model("vit_tiny_patch16_224")),
     "vit, ratio not whole": lambda: (
         VisionTransformer(img_size=32, patch_size=8, embed_dim=96, depth=4, num_heads=6, num_classes=0),

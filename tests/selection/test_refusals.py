@@ -32,13 +32,13 @@ Build = Callable[..., nn.Module]
         (
             "efficientnet_b1",
             "tf_efficientnet_lite0",
-            "no place for .* se.conv_reduce",
+            r"no place for .*se\.conv_reduce",
             "lite2 -> tf_efficientnet_lite0",
         ),
         ("convnext_tiny", "convnextv2_femto", "nothing for the student's .*grn", "convnext_tiny -> convnext_femto"),
         ("convnext_tiny", "convnext_atto_ols", "axis 2 of stem.0.weight", "convnext_tiny -> convnext_atto"),
         ("vit_small_patch14_reg4_dinov2", "vit_tiny_patch14_dinov2", "4 registers", "vit_small_patch14_dinov2 ->"),
-        ("efficientnet_es", "efficientnet_b0", "neither a depthwise", "efficientnet_b1 -> efficientnet_b0"),
+        ("efficientnet_es", "efficientnet_es", "neither a depthwise", "efficientnet_b1 -> efficientnet_b0"),
     ],
 )
 def test_pairs_that_cannot_map_name_the_reason_and_the_nearest_that_can(
@@ -63,6 +63,8 @@ def test_more_heads_than_the_teacher_has_are_refused(vit: Build) -> None:
 def test_other_input_channels_and_kernels_are_refused(vit: Build, convnext: Build) -> None:
     with pytest.raises(SKDError, match=r"axis 1 of patch_embed.proj.weight has 1 entries, the teacher's 3"):
         make_plan(vit(), vit(in_chans=1))
+    with pytest.raises(SKDError, match=r"axis 1 of patch_embed.proj.weight has 1 entries, the teacher's 3"):
+        make_plan(vit(), vit(in_chans=1, patch_size=4))
     with pytest.raises(SKDError, match=r"axis 2 of stages.0.blocks.0.conv_dw.weight has 5 entries, the teacher's 7"):
         make_plan(convnext(), convnext(kernel_sizes=5))
 

@@ -25,13 +25,13 @@ class Readout:
 
     Attributes:
         linear: the linear layer or 1x1 convolution.
-        after: a module whose input is the stream after this read-out; None: the block's output is.
+        after: a module whose input is the stream after this read-out; empty where the block's output is.
         gamma: the LayerScale between the layer and the stream, where the block has one.
         norm: the batch normalisation between the layer and the stream.
     """
 
     linear: str
-    after: str | None = None
+    after: str = ""
     gamma: str | None = None
     norm: str | None = None
 

@@ -1,0 +1,189 @@
+"""Each bundle is what MONAI's own commands expect, and differs from the others only where its modality does."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from monai.bundle import ConfigWorkflow, ckpt_export, verify_metadata, verify_net_in_out
+
+from MonaiSKD.bundle import find_bundle, list_bundles
+from MonaiSKD.datasets.phantoms import write_phantoms
+from MonaiSKD.engines import load_weights
+from MonaiSKD.models import Classifier
+
+ROOT = Path(__file__).parents[2] / "bundles"
+BUNDLES = sorted(ROOT.glob("*_classification"))
+FAST = {
+    "recipe#image_size": 32, "recipe#batch_size": 8, "recipe#teacher_epochs": 1, "recipe#epochs": 2,
+    "recipe#feature_epochs": 1, "recipe#finetune_epochs": 1, "recipe#compensation_images": 8, "recipe#quiet": True,
+}  # fmt: skip
+
+
+def read(bundle: Path, name: str) -> dict:
+    return json.loads((bundle / "configs" / name).read_text())
+
+
+@pytest.fixture(params=BUNDLES, ids=lambda bundle: bundle.name)
+def bundle(request) -> Path:
+    return request.param
+
+
+def test_there_are_three_and_their_names_say_classification():
+    assert [bundle.name for bundle in BUNDLES] == [f"{bundle.name}_classification" for bundle in list_bundles()]
+    assert [bundle.name for bundle in list_bundles()] == ["brain_mri", "chest_xray", "lung_ct"]
+
+
+def test_the_files_that_the_model_zoo_asks_for_are_there(bundle):
+    for name in (
+        "LICENSE", "docs/README.md", "docs/data_license.txt", "configs/metadata.json", "configs/logging.conf",
+        "configs/train.json", "configs/evaluate.json", "configs/inference.json", "configs/multi_gpu_train.json",
+    ):  # fmt: skip
+        assert (bundle / name).stat().st_size > 0, name
+    metadata = read(bundle, "metadata.json")
+    assert metadata["version"] in metadata["changelog"]
+    assert all(value for value in metadata["required_packages_version"].values())
+
+
+def test_the_metadata_fits_the_schema(bundle, shared, tmp_path):
+    schema = shared / "schema" / "meta_schema_20240725.json"
+    verify_metadata(meta_file=str(bundle / "configs" / "metadata.json"), filepath=str(schema))
+
+
+def test_all_properties_that_monai_looks_for_are_there(bundle):
+    configs = bundle / "configs"
+    for kind, file in (("train", "train.json"), ("infer", "inference.json")):
+        workflow = ConfigWorkflow(
+            str(configs / file), str(configs / "metadata.json"), logging_file=False, workflow_type=kind
+        )
+        assert workflow.check_properties() == []
+    train = read(bundle, "train.json")
+    for key in ("dataset_dir", "val_interval", "train#trainer#max_epochs", "train#dataset#data", "train#handlers",
+                "validate#evaluator", "validate#dataset#data"):  # fmt: skip
+        node = train
+        for part in key.split("#"):
+            assert part in node, key
+            node = node[part]
+
+
+def test_bundles_differ_only_where_their_modality_does(bundle):
+    reference = BUNDLES[0]
+    mine, other = read(bundle, "train.json"), read(reference, "train.json")
+    for config in (mine, other):
+        for key in ("title", "modality", "class_names", "recipe"):
+            config.pop(key)
+        config["train"].pop("augmentation")
+    assert mine == other
+    for name in ("evaluate.json", "multi_gpu_train.json"):
+        assert read(bundle, name) == read(reference, name)
+
+
+def test_configurations_agree_on_classes_and_network(bundle):
+    train, inference, metadata = (read(bundle, f"{name}.json") for name in ("train", "inference", "metadata"))
+    assert inference["class_names"] == train["class_names"]
+    assert inference["student"] == train["recipe"]["student"]
+    assert inference["image_size"] == train["recipe"]["image_size"]
+    output = metadata["network_data_format"]["outputs"]["pred"]
+    assert list(output["channel_def"].values()) == train["class_names"]
+    assert output["num_channels"] == len(train["class_names"])
+    size = train["recipe"]["image_size"]
+    assert metadata["network_data_format"]["inputs"]["image"]["spatial_shape"] == [size, size]
+
+
+def test_the_network_takes_and_gives_what_the_metadata_says(bundle):
+    verify_net_in_out(
+        net_id="network_def",
+        meta_file=str(bundle / "configs" / "metadata.json"),
+        config_file=str(bundle / "configs" / "inference.json"),
+        device="cpu",
+    )
+
+
+def test_no_expression_holds_more_than_one_call_chain():
+    for bundle in BUNDLES:
+        for name in ("train.json", "evaluate.json", "inference.json", "multi_gpu_train.json"):
+            text = (bundle / "configs" / name).read_text()
+            assert "lambda" not in text
+            assert "exec" not in text
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """The brain bundle trained on phantoms by MONAI's own command, in a process of its own."""
+    folder = tmp_path_factory.mktemp("bundle")
+    write_phantoms(folder / "data", "brain_mri", per_class=(8, 4, 4), size=48, seed=3)
+    classes = sorted(path.name for path in (folder / "data" / "train").iterdir())
+    monai_run(
+        "train.json", folder / "run", dataset_dir=str(folder / "data"), class_names=classes, **FAST
+    )
+    return folder
+
+
+def monai_run(config: str | list[str], out: Path, **options: object) -> None:
+    bundle = ROOT / "brain_mri_classification"
+    names = [config] if isinstance(config, str) else config
+    arguments = [f"--{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in options.items()]
+    command = [
+        sys.executable, "-m", "monai.bundle", "run", "--config_file", str([str(bundle / "configs" / n) for n in names]),
+        "--meta_file", str(bundle / "configs" / "metadata.json"), "--bundle_root", str(bundle),
+        f"--output_dir={out}", *arguments,
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def options_of(trained: Path) -> dict:
+    contract = json.loads((trained / "run" / "config.json").read_text())["contract"]
+    return {"class_names": contract["class_names"], "model": str(trained / "run" / "model.pt")}
+
+
+def test_monai_bundle_run_trains(trained):
+    assert (trained / "run" / "report.html").is_file()
+    assert json.loads((trained / "run" / "metrics.json").read_text())["test"]["n"] == 12
+
+
+def test_monai_bundle_run_evaluates(trained, tmp_path):
+    monai_run(
+        ["train.json", "evaluate.json"], tmp_path, dataset_dir=str(trained / "data"), **options_of(trained),
+        **{"recipe#image_size": 32},
+    )  # fmt: skip
+    rows = dict(line.split("\t") for line in (tmp_path / "metrics.csv").read_text().splitlines())
+    recorded = json.loads((trained / "run" / "metrics.json").read_text())["test"]["macro_auc"]["value"]
+    assert float(rows["val_auc"]) == pytest.approx(recorded, abs=1e-3)
+
+
+def test_monai_bundle_run_infers(trained, tmp_path):
+    monai_run(
+        "inference.json", tmp_path, dataset_dir=str(trained / "data" / "test"), image_size=32, **options_of(trained)
+    )
+    header, *rows = (tmp_path / "predictions.csv").read_text().splitlines()
+    names = options_of(trained)["class_names"]
+    assert header.split(",") == ["image", "label", *names]
+    assert len(rows) == 12
+    for row in rows:
+        _, label, *probabilities = row.split(",")
+        values = [float(value) for value in probabilities]
+        assert sum(values) == pytest.approx(1, abs=1e-4)
+        assert label == names[values.index(max(values))]
+
+
+def test_ckpt_export_gives_a_torchscript_that_answers_alike(trained, tmp_path):
+    configs = find_bundle("brain_mri").folder / "configs"
+    options = options_of(trained)
+    ckpt_export(
+        net_id="network_def",
+        filepath=str(tmp_path / "model.ts"),
+        ckpt_file=options["model"],
+        meta_file=str(configs / "metadata.json"),
+        config_file=str(configs / "inference.json"),
+        use_trace=True,
+        input_shape=[1, 1, 32, 32],
+        class_names=options["class_names"],
+        image_size=32,
+    )
+    network = Classifier("tf_efficientnet_lite_xs", len(options["class_names"]), 32).eval()
+    load_weights(network, options["model"])
+    images = torch.rand(1, 1, 32, 32)
+    assert torch.allclose(torch.jit.load(str(tmp_path / "model.ts"))(images), network(images), atol=1e-5)

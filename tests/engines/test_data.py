@@ -1,0 +1,87 @@
+"""Views are a function of (seed, epoch, index, view); samplers cover every image."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from MonaiSKD.engines import ViewsDataset, eval_loader, sample_images, train_loader
+from MonaiSKD.transforms import ReadCanonicald, brain_mri
+
+
+@pytest.fixture
+def items(tmp_path):
+    generator = np.random.default_rng(0)
+    rows = []
+    for index in range(11):
+        path = tmp_path / f"{index}.png"
+        Image.fromarray(generator.integers(0, 255, (24, 24), dtype=np.uint8)).save(path)
+        rows.append({"image": str(path), "label": index % 2})
+    return rows
+
+
+def dataset(items, **options):
+    return ViewsDataset(items, ReadCanonicald("image", "brain_mri", 16), brain_mri(16), views=2, **options)
+
+
+def test_a_view_can_be_drawn_again_and_differs_from_every_other(items):
+    first, second = dataset(items, seed=3), dataset(items, seed=3)
+    item = first[(2, 5)]
+    first[(7, 1)]  # what was drawn in between does not matter
+    assert torch.equal(item["image"], second[(2, 5)]["image"])
+    assert torch.equal(item["image_2"], first[(2, 5)]["image_2"])
+    others = [item["image_2"], first[(3, 5)]["image"], first[(2, 6)]["image"], dataset(items, seed=4)[(2, 5)]["image"]]
+    assert not any(torch.equal(item["image"], other) for other in others)
+
+
+def test_views_are_canonical(items):
+    item = dataset(items)[(0, 0)]
+    assert item["image"].shape == (1, 16, 16)
+    assert item["image"].dtype == torch.float32
+    assert 0 <= item["image"].min() <= item["image"].max() <= 1
+    assert item["label"] == 0
+
+
+def test_distinct_epochs_make_the_views_return(items):
+    data = dataset(items, distinct_epochs=2)
+    assert torch.equal(data[(0, 3)]["image"], data[(2, 3)]["image"])
+    assert not torch.equal(data[(0, 3)]["image"], data[(1, 3)]["image"])
+    assert data[(5, 3)]["epoch"] == 1
+
+
+def test_the_disk_cache_notices_a_replaced_file(items, tmp_path):
+    data = ViewsDataset(items, ReadCanonicald("image", "brain_mri", 16), cache_dir=str(tmp_path / "cache"))
+    before = data[0]["image"]
+    Image.fromarray(np.full((24, 24, 3), 200, np.uint8)).save(items[0]["image"])
+    again = ViewsDataset(items, ReadCanonicald("image", "brain_mri", 16), cache_dir=str(tmp_path / "cache"))
+    assert not torch.equal(before, again[0]["image"])
+    assert torch.equal(data[1]["image"], again[1]["image"])
+
+
+def test_training_batches_are_shuffled_anew_and_tiny_remainders_dropped(items):
+    loader = train_loader(dataset(items), batch_size=4)
+    epochs = []
+    for epoch in (0, 1):
+        loader.sampler.set_epoch(epoch)
+        batches = list(loader)
+        assert [len(batch["label"]) for batch in batches] == [4, 4, 3]
+        assert all((batch["epoch"] == epoch).all() for batch in batches)
+        epochs.append(torch.cat([batch["index"] for batch in batches]).tolist())
+    assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(11))
+    assert epochs[0] != epochs[1]
+    assert [len(batch["label"]) for batch in train_loader(dataset(items), batch_size=10)] == [10]
+    assert [len(batch["label"]) for batch in train_loader(dataset(items), batch_size=64)] == [11]
+
+
+def test_evaluation_sees_each_image_once_in_order(items):
+    data = ViewsDataset(items, ReadCanonicald("image", "brain_mri", 16))
+    seen = torch.cat([batch["index"] for batch in eval_loader(data, 4)])
+    assert seen.tolist() == list(range(11))
+
+
+def test_a_sample_is_drawn_without_repetition(items):
+    images = sample_images(dataset(items), 5, seed=1)
+    assert images.shape == (5, 1, 16, 16)
+    assert len({image.numpy().tobytes() for image in images}) == 5
+    assert len(sample_images(dataset(items), 99)) == 11
+    assert sample_images(dataset(items), 0) is None

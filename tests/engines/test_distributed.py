@@ -1,0 +1,64 @@
+"""Two gloo processes on half the batch each learn what one process learns on the whole batch."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+CONFIGS = Path(__file__).parents[2] / "bundles" / "brain_mri_classification" / "configs"
+
+# timm's test_vit has LayerNorm only: BatchNorm would normalise by each rank's share of the batch. Without selection
+# and without the large teacher, whose BatchNorm has the same effect when it is fine-tuned.
+OPTIONS = {
+    "recipe#student": "test_vit", "recipe#selection": None, "recipe#teacher_epochs": 0, "recipe#precision": "float32",
+    "recipe#features": 1.0, "recipe#image_size": 32, "recipe#batch_size": 8, "recipe#epochs": 2,
+    "recipe#feature_epochs": 1, "recipe#finetune_epochs": 1, "recipe#quiet": True, "recipe#compensation_images": 0,
+    "recipe#allow_leaks": True,
+}  # fmt: skip
+
+
+def launch(out: Path, options: dict, processes: int) -> None:
+    arguments = [f"--{key}={json.dumps(value) if not isinstance(value, str) else value}" for key, value in options.items()]
+    files = [str(CONFIGS / name) for name in ("train.json", "multi_gpu_train.json")]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+    command = [*torchrun, "-m", "monai.bundle", "run", "--config_file", str(files), f"--output_dir={out}", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, small_options):
+    options = {**OPTIONS, "dataset_dir": small_options["dataset_dir"], "class_names": small_options["class_names"]}
+    folders = {}
+    for processes in (1, 2):
+        folders[processes] = tmp_path_factory.mktemp(f"ranks{processes}")
+        launch(folders[processes], options, processes)
+    return folders
+
+
+def checkpoint(folder: Path, stage: str) -> dict:
+    return torch.load(folder / "checkpoints" / f"{stage}.pt", weights_only=True)
+
+
+@pytest.mark.parametrize("stage", ["dual", "finetune"])
+def test_losses_and_validation_scores_agree(runs, stage):
+    one, two = (checkpoint(runs[processes], stage) for processes in (1, 2))
+    for first, second in zip(one["means"]["history"], two["means"]["history"], strict=True):
+        assert first == pytest.approx(second, rel=1e-3)
+    for first, second in zip(one["best"]["history"], two["best"]["history"], strict=True):
+        assert first == pytest.approx(second, rel=1e-2, abs=1e-2)
+
+
+def test_students_and_their_ema_teachers_agree(runs):
+    one, two = (checkpoint(runs[processes], "dual") for processes in (1, 2))
+    for name in ("students", "ema"):
+        for key, value in one[name].items():
+            assert torch.allclose(value, two[name][key], atol=2e-3), (name, key)
+
+
+def test_the_test_set_is_measured_once_not_once_per_rank(runs):
+    counts = [json.loads((runs[processes] / "metrics.json").read_text())["test"]["n"] for processes in (1, 2)]
+    assert counts[0] == counts[1] == 12

@@ -1,0 +1,199 @@
+"""The command line as its users meet it: what works, and one sentence for what does not."""
+
+import json
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from MonaiSKD.cli import main
+from MonaiSKD.datasets.phantoms import write_phantoms
+
+FAST = ["--image-size", "32", "--epochs", "2", "--quiet"] + [
+    f"--set={text}"
+    for text in ("batch_size=8", "teacher_epochs=1", "feature_epochs=1", "finetune_epochs=1", "compensation_images=8")
+]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    write_phantoms(folder, "brain_mri", per_class=(8, 4, 4), size=48, seed=2)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, data) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    assert main(["train", "brain_mri", str(data), "--out", str(folder), *FAST]) == 0
+    return folder
+
+
+@pytest.fixture
+def refused(capsys):
+    """Run a command that must be refused; its one sentence."""
+
+    def refused(*arguments: object) -> str:
+        capsys.readouterr()
+        assert main([str(argument) for argument in arguments]) == 2
+        error = capsys.readouterr().err.strip().splitlines()[-1]
+        assert error.startswith("monai-skd: ")
+        assert "Traceback" not in error
+        return error
+
+    return refused
+
+
+def test_a_run_folder_is_complete(run):
+    assert {path.name for path in run.iterdir()} >= {
+        "model.pt", "plan.json", "metrics.json", "config.json", "report.html", "summary.png", "checkpoints", "logs",
+    }  # fmt: skip
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["test"]["n"] == 12
+    assert set(metrics["test"]) >= {"accuracy", "balanced_accuracy", "macro_auc", "per_class", "ece"}
+    assert metrics["cost"]["parameters"] < 1_300_000
+    assert metrics["cost"]["seconds"]["all"] > 0
+    assert len(json.loads((run / "plan.json").read_text())["plans"]) == 2
+    assert not [path for path in run.rglob("*") if path.name.startswith(".")]
+
+
+def test_evaluate_repeats_the_metrics_of_the_run(run, data, tmp_path, capsys):
+    assert main(["evaluate", str(run), str(data), "--split", "test", "--json", str(tmp_path / "m.json")]) == 0
+    measured = json.loads((tmp_path / "m.json").read_text())
+    recorded = json.loads((run / "metrics.json").read_text())["test"]
+    assert measured["macro_auc"]["value"] == pytest.approx(recorded["macro_auc"]["value"], abs=1e-6)
+    assert measured["ece"]["value"] == pytest.approx(recorded["ece"]["value"], abs=1e-4)
+    assert "balanced accuracy" in capsys.readouterr().out
+
+
+def test_select_writes_a_plan(tmp_path, capsys):
+    assert main(["select", "tf_efficientnet_lite2", "tf_efficientnet_lite_xs", "--out", str(tmp_path / "p.json")]) == 0
+    assert json.loads((tmp_path / "p.json").read_text())["teacher"] == "tf_efficientnet_lite2"
+    assert "conv_stem.weight" in capsys.readouterr().out
+
+
+def test_bundles_are_listed(capsys):
+    assert main(["bundles"]) == 0
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert names == ["brain_mri", "chest_xray", "lung_ct"]
+
+
+def test_check_data_tells_a_leak_by_its_exit_code(data, tmp_path, capsys):
+    assert main(["check-data", str(data), "--modality", "brain_mri"]) == 0
+    shutil.copytree(data, tmp_path / "leaky")
+    source = next((data / "test" / "ring").iterdir())
+    shutil.copy(source, tmp_path / "leaky" / "train" / "ring" / "copy.png")
+    assert main(["check-data", str(tmp_path / "leaky"), "--modality", "brain_mri"]) == 3
+    assert "copy.png" in capsys.readouterr().out
+
+
+def train(data: object, out: Path, *more: object) -> list[object]:
+    return ["train", "brain_mri", data, "--out", out, *FAST, *more]
+
+
+def test_missing_and_empty_folders(refused, tmp_path):
+    assert "nowhere" in refused(*train(tmp_path / "nowhere", tmp_path / "out"))
+    (tmp_path / "empty").mkdir()
+    assert "empty" in refused(*train(tmp_path / "empty", tmp_path / "out"))
+
+
+def test_one_class_only(refused, tmp_path, data):
+    shutil.copytree(data / "train" / "ring", tmp_path / "d" / "ring")
+    assert "one class only (ring)" in refused(*train(tmp_path / "d", tmp_path / "out"))
+
+
+@pytest.mark.parametrize("content", [b"", b"not an image"])
+def test_unreadable_images_are_named(refused, tmp_path, data, content):
+    shutil.copytree(data, tmp_path / "d")
+    (tmp_path / "d" / "train" / "ring" / "broken.png").write_bytes(content)
+    assert "broken.png" in refused(*train(tmp_path / "d", tmp_path / "out"))
+    assert not (tmp_path / "out" / "model.pt").exists()
+
+
+def test_nan_pixels_are_named(refused, tmp_path, data):
+    shutil.copytree(data, tmp_path / "d")
+    Image.fromarray(np.full((40, 40), np.nan, np.float32)).save(tmp_path / "d" / "train" / "ring" / "nan.tiff")
+    assert "nan.tiff" in refused(*train(tmp_path / "d", tmp_path / "out"))
+
+
+def test_labels_without_images_and_duplicate_paths(refused, tmp_path, data):
+    images = sorted((data / "train").glob("*/*.png"))
+    rows = [f"{path},{path.parent.name}" for path in images]
+    (tmp_path / "a.csv").write_text("\n".join(["path,label", *rows, "gone.png,ring"]))
+    assert "gone.png" in refused(*train(tmp_path / "a.csv", tmp_path / "out"))
+    (tmp_path / "b.csv").write_text("\n".join(["path,label", *rows, rows[0]]))
+    assert "twice" in refused(*train(tmp_path / "b.csv", tmp_path / "out"))
+
+
+def test_a_class_in_test_that_train_lacks(refused, tmp_path, data):
+    shutil.copytree(data, tmp_path / "d")
+    shutil.rmtree(tmp_path / "d" / "train" / "ring")
+    assert "ring" in refused(*train(tmp_path / "d", tmp_path / "out"))
+
+
+def test_an_exact_duplicate_across_splits_stops_training_unless_allowed(refused, tmp_path, data):
+    shutil.copytree(data, tmp_path / "d")
+    source = next((data / "test" / "ring").iterdir())
+    shutil.copy(source, tmp_path / "d" / "train" / "ring" / "copy.png")
+    assert "copy.png" in refused(*train(tmp_path / "d", tmp_path / "out"))
+    assert main([str(part) for part in train(tmp_path / "d", tmp_path / "out", "--set", "allow_leaks=true")]) == 0
+
+
+class Bomb:
+    def __reduce__(self):
+        return os.system, ("touch exploded",)
+
+
+def test_a_pickle_with_code_inside_is_never_run(refused, tmp_path, data, run, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bomb.pth").write_bytes(pickle.dumps(Bomb()))
+    assert "bomb.pth" in refused(*train(data, tmp_path / "out", "--teacher", "tf_efficientnet_lite2=bomb.pth"))
+    shutil.copytree(run, tmp_path / "run")
+    torch.save(Bomb(), tmp_path / "run" / "model.pt")
+    assert "holds code" in refused("evaluate", tmp_path / "run", data)
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_a_teacher_file_of_another_architecture(refused, tmp_path, data):
+    torch.save({"conv1.weight": torch.zeros(3)}, tmp_path / "other.pth")
+    sentence = refused(*train(data, tmp_path / "out", "--teacher", f"tf_efficientnet_lite2={tmp_path / 'other.pth'}"))
+    assert "not the weights of tf_efficientnet_lite2" in sentence
+
+
+def test_pairs_that_do_not_map_and_unknown_names(refused, tmp_path, data):
+    assert "resnet18" in refused("select", "resnet50", "resnet18", "--out", tmp_path / "p.json")
+    assert "mammo" in refused("train", "mammo", data, "--out", tmp_path / "out")
+    assert "epoks" in refused(*train(data, tmp_path / "out", "--set", "epoks=3"))
+    assert "KEY=VALUE" in refused(*train(data, tmp_path / "out", "--set", "epochs"))
+    assert "config.json" in refused("evaluate", tmp_path, data)
+
+
+def test_an_unwritable_folder_is_found_before_training(refused, tmp_path, data):
+    (tmp_path / "file").write_text("")
+    assert str(tmp_path / "file") in refused(*train(data, tmp_path / "file" / "out"))
+
+
+def test_killed_and_started_again_it_goes_on(tmp_path, data, run):
+    out = tmp_path / "out"
+    command = [sys.executable, "-W", "ignore", "-m", "MonaiSKD", *map(str, train(data, out))]
+    child = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (out / "checkpoints" / "dual.pt").exists():
+        assert child.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    assert not (out / "model.pt").exists()
+    assert main([str(part) for part in train(data, out)]) == 0
+    ours, theirs = (torch.load(folder / "model.pt", weights_only=True) for folder in (out, run))
+    assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
