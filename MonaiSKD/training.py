@@ -11,6 +11,7 @@ from MonaiSKD.bundle import find_bundle, run_training
 from MonaiSKD.datasets import load_datalist
 from MonaiSKD.errors import SKDError
 from MonaiSKD.files import atomic_path, read_json
+from MonaiSKD.reading import Modality
 
 
 def train(
@@ -114,7 +115,7 @@ def _interval(value: Mapping[str, float | None]) -> str:
     return "{:.1f} ({:.1f} to {:.1f})".format(*(100 * float(part) for part in parts if part is not None))
 
 
-def demo(out: str | Path, modality: str = "brain_mri") -> str:
+def demo(out: str | Path, modality: Modality = "brain_mri") -> str:
     """Phantoms, a real pretrained teacher, the whole pipeline, a report and a picture.
 
     The figures say that everything works; phantoms are drawn by a program and have no medical meaning.

@@ -27,7 +27,7 @@ FAST = ["--image-size", "32", "--epochs", "2", "--quiet"] + [
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("data")
-    write_phantoms(folder, "brain_mri", per_class=(8, 4, 4), size=48, seed=2)
+    write_phantoms(folder, "brain_mri", per_class=(8, 4, 4), size=64, seed=2)
     return folder
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from MonaiSKD.datasets.cases import SPLITS, Case, DataList
 from MonaiSKD.datasets.duplicates import find_divided_patients, find_exact_duplicates, find_near_duplicates
-from MonaiSKD.datasets.facts import Facts, in_threads, measure, pixel_sha256
+from MonaiSKD.datasets.facts import Facts, in_threads, measure, pixel_sha256, read_picture
 from MonaiSKD.datasets.report import DataReport
 from MonaiSKD.datasets.shortcuts import find_shortcuts
 from MonaiSKD.errors import SKDError
-from MonaiSKD.reading import CanonicalRule, read_image
+from MonaiSKD.reading import CanonicalRule
 
 SMALL_SIDE = 96
 
@@ -24,7 +24,7 @@ def check_data(datalist: DataList, rule: CanonicalRule, *, near_duplicates: bool
     Returns:
         The report: counts, unreadable and small images, exact and near duplicates, patients in two splits, and
         trivial properties that tell the classes apart. Its verdict is "leak" exactly when :func:`assert_no_leak`
-        refuses the readable images.
+        refuses the images that are usable.
     """
 
     def facts_or_reason(case: Case) -> Facts | str:
@@ -56,14 +56,14 @@ def assert_no_leak(datalist: DataList, rule: CanonicalRule) -> None:
         rule: how its images are read.
 
     Raises:
-        SKDError: a patient or a picture is in two splits, or an image cannot be read.
+        SKDError: a patient or a picture is in two splits, or an image cannot be read or shows nothing.
     """
     remedy = "Keep them in one split (monai-skd check-data lists all), or accept it with --set allow_leaks=true"
     for patient, paths in find_divided_patients(datalist.cases).items():
         raise SKDError(paths[0], f"shows patient {patient}, as does {paths[1]} of another split", remedy)
 
     def hashed(case: Case) -> tuple[str, Case]:
-        return pixel_sha256(read_image(case.path, rule).pixels), case
+        return pixel_sha256(read_picture(case.path, rule)), case
 
     for group in find_exact_duplicates(in_threads(hashed, datalist.cases)):
         if group.across_splits:

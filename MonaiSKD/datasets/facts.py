@@ -66,10 +66,8 @@ def measure(case: Case, rule: CanonicalRule) -> Facts:
     Raises:
         SKDError: the image cannot be read, or all its pixels are alike.
     """
-    pixels = read_image(case.path, rule).pixels
+    pixels = read_picture(case.path, rule)
     plane = pixels[0]
-    if plane.min() == plane.max():
-        raise SKDError(case.path, "shows nothing: all its pixels have one value", "Replace the file or leave it out")
     border = _border(plane)
     small = PILImage.fromarray((plane * 255).round().astype(np.uint8)).reduce(_shrink(plane.shape))
     thumbnail = small.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), PILImage.Resampling.LANCZOS)
@@ -85,6 +83,18 @@ def measure(case: Case, rule: CanonicalRule) -> Facts:
         phash=np.asarray(imagehash.phash(small).hash).reshape(-1),
         thumbnail=np.asarray(thumbnail),
     )
+
+
+def read_picture(path: str, rule: CanonicalRule) -> npt.NDArray[np.float32]:
+    """The canonical pixels (1, H, W) of an image that shows something.
+
+    Raises:
+        SKDError: the image cannot be read, or all its pixels are alike.
+    """
+    pixels = read_image(path, rule).pixels
+    if pixels.min() == pixels.max():
+        raise SKDError(path, "shows nothing: all its pixels have one value", "Replace the file or leave it out")
+    return pixels
 
 
 def pixel_sha256(pixels: npt.NDArray[np.float32]) -> str:

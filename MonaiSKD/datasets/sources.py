@@ -87,6 +87,7 @@ def _visible_folders(where: Path) -> list[Path]:
 
 
 def image_names(where: Path, *, deep: bool) -> list[Path]:
+    """The image files of a folder (with `deep` also of those below it), sorted; told by their suffix."""
     return sorted(file for file in where.glob("**/*" if deep else "*") if is_image_name(file) and file.is_file())
 
 

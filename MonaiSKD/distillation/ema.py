@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -44,15 +45,16 @@ class EMATeachers(nn.Module):
         return super().train(False)
 
     @torch.no_grad()
-    def update(self, students: nn.ModuleList, step: int) -> None:
+    def update(self, students: Iterable[nn.Module], step: int) -> None:
         """Move each teacher toward its student; `step` counts the updates from 0."""
         weight = 1 - ema_decay(step, self.decay)
         for teacher, student in zip(self.teachers, students, strict=True):
-            targets, sources = list(teacher.parameters()), list(student.parameters())
+            targets: list[Tensor] = list(teacher.parameters())
+            sources: list[Tensor] = list(student.parameters())
             for target, source in zip(teacher.buffers(), student.buffers(), strict=True):
                 if target.is_floating_point():
-                    targets.append(target)  # type: ignore[arg-type]
-                    sources.append(source)  # type: ignore[arg-type]
+                    targets.append(target)
+                    sources.append(source)
                 else:
                     target.copy_(source)
             torch._foreach_lerp_(targets, sources, weight)

@@ -2,15 +2,16 @@
 
 from MonaiSKD.engines.checkpoint import StageCheckpoint
 from MonaiSKD.engines.data import ViewsDataset, eval_loader, sample_images, train_loader
-from MonaiSKD.engines.distributed import start_process_group, stop_process_group
+from MonaiSKD.engines.distributed import rank, start_process_group, stop_process_group
 from MonaiSKD.engines.dual import DualTrainer
 from MonaiSKD.engines.handlers import EpochMeans, FollowStudents, GradientClipping, KeepBest
 from MonaiSKD.engines.initialise import Initialised, initialise_students, teacher_classifier
 from MonaiSKD.engines.pipeline import Pipeline
 from MonaiSKD.engines.precision import AutocastInferer, resolve_device, resolve_precision
 from MonaiSKD.engines.predictions import SavePredictions
+from MonaiSKD.engines.progress import Progress
 from MonaiSKD.engines.runfolder import TrainedModel, load_run, load_weights
-from MonaiSKD.engines.stages import Stage, parameter_groups, stage_handlers, supervised_stage, warmup_cosine
+from MonaiSKD.engines.stages import Stage, parameter_groups, supervised_stage, warmup_cosine
 from MonaiSKD.engines.validation import ValidationScore
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Initialised",
     "KeepBest",
     "Pipeline",
+    "Progress",
     "SavePredictions",
     "Stage",
     "StageCheckpoint",
@@ -33,10 +35,10 @@ __all__ = [
     "load_run",
     "load_weights",
     "parameter_groups",
+    "rank",
     "resolve_device",
     "resolve_precision",
     "sample_images",
-    "stage_handlers",
     "start_process_group",
     "stop_process_group",
     "supervised_stage",

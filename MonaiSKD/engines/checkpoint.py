@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
 
+from MonaiSKD.engines.distributed import rank
 from MonaiSKD.errors import SKDError
 from MonaiSKD.files import atomic_path
 
@@ -36,7 +36,7 @@ class StageCheckpoint:
 
     def __call__(self, engine: Engine) -> None:
         """Save (on rank 0)."""
-        if idist.get_rank() > 0:
+        if rank() > 0:
             return
         state = {name: thing.state_dict() for name, thing in self.objects.items()}
         state["engine"] = dict(engine.state_dict())

@@ -24,7 +24,7 @@ Item = dict[str, Any]
 
 def _file_fingerprint(item: Item) -> bytes:
     """A cache key that changes with the file, so that a replaced image is read again."""
-    stat = os.stat(item["image"])
+    stat = Path(item["image"]).stat()
     text = f"{Path(item['image']).resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{item['label']}"
     return hashlib.sha256(text.encode()).hexdigest().encode()
 

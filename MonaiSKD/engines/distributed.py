@@ -35,3 +35,8 @@ def start_process_group() -> None:
 def stop_process_group() -> None:
     """Leave the group, if there is one."""
     idist.finalize()
+
+
+def rank() -> int:
+    """This process's number in the group; 0 when there is none."""
+    return int(idist.get_rank())

@@ -92,8 +92,8 @@ class DualTrainer(Trainer):
         self.grad_scaler.scale(loss).backward()
         self._step()
         self.fire_event(IterationEvents.MODEL_COMPLETED)
-        named = {f"{i}/{name}": float(v) for i, part in enumerate(parts) for name, v in part.items() if name != "loss"}
-        return {"loss": float(loss), **named}
+        named = {f"{i}/{name}": v.item() for i, part in enumerate(parts) for name, v in part.items() if name != "loss"}
+        return {"loss": loss.item(), **named}
 
     def _needs_ema(self, epoch: float) -> bool:
         return self.objective.skd > 0 and self.objective.uses_labels(epoch)

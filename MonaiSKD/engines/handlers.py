@@ -153,7 +153,7 @@ class EpochMeans:
     """
 
     def __init__(
-        self, stage: str, parts: Callable[[Any], dict[str, float]] = lambda output: {"loss": float(output["loss"])}
+        self, stage: str, parts: Callable[[Any], dict[str, float]] = lambda output: {"loss": output["loss"].item()}
     ) -> None:
         self.stage = stage
         self.parts = parts

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from MonaiSKD.errors import SKDError
 from MonaiSKD.models import Classifier, Teacher
 from MonaiSKD.models.pair import StudentPair
 from MonaiSKD.selection import SelectionPlan, compensate, make_plan
@@ -36,6 +37,7 @@ def initialise_students(
     num_classes: int,
     image_size: int,
     count: int = 2,
+    initialisation: str = "selection",
     selection: Mapping[str, Any] | None = None,
     compensation: Tensor | None = None,
     features: bool = True,
@@ -50,8 +52,8 @@ def initialise_students(
         num_classes: K.
         image_size: side in pixels.
         count: 2 for the dual initialisation, 1 for a single student.
+        initialisation: "selection", or "random" to leave the students at their random start (the control).
         selection: options of :func:`MonaiSKD.selection.make_plan` (depth, width, heads); the plans differ in `phase`.
-            None leaves the students at their random start (the control).
         compensation: canonical images [n, 1, H, W], unlabeled, for least-squares compensation after the selection and
             for the importances of `width="importance"`; None does without.
         features: add the linear layers of feature distillation.
@@ -59,28 +61,32 @@ def initialise_students(
         seed: of the random parts (heads, linear layers, random selections).
 
     Raises:
-        SKDError: the pair of networks does not map (see :func:`~MonaiSKD.selection.make_plan`).
+        SKDError: the pair of networks does not map (see :func:`~MonaiSKD.selection.make_plan`), or `initialisation`
+            is unknown.
     """
+    if initialisation not in ("selection", "random"):
+        raise SKDError(f"initialisation {initialisation!r}", "it is unknown", "Use selection or random")
     torch.manual_seed(seed)
     students = [Classifier(student, num_classes, image_size, drop_path_rate) for _ in range(count)]
     plans: list[SelectionPlan] = []
     reports: list[CompensationReport] = []
-    if selection is not None:
+    if initialisation == "selection":
         weights = teacher.module.state_dict()
         images = None if compensation is None else students[0].prepare(compensation)
         for phase, network in enumerate(students):
-            options = dict(selection)
+            options = dict(selection or {})
             if options.get("width") == "importance" and images is not None:
                 options["images"] = images
             plan = make_plan(teacher.module, network.backbone, phase=phase, seed=seed, **options)
-            load_selected(network, plan.apply(weights))
-            if images is not None:
+            if images is None:
+                load_selected(network, plan.apply(weights))
+            else:
                 state, report = compensate(teacher.module, network.backbone, plan, images)
                 load_selected(network, state)
                 reports.append(report)
             plans.append(plan)
-    width = _token_width(teacher, image_size) if features else None
-    return Initialised(StudentPair(students, width), plans, reports)
+    large: Any = teacher.module
+    return Initialised(StudentPair(students, large.num_features if features else None), plans, reports)
 
 
 def load_selected(network: Classifier, state: Mapping[str, Tensor]) -> None:
@@ -89,13 +95,6 @@ def load_selected(network: Classifier, state: Mapping[str, Tensor]) -> None:
     head = {f"{network.backbone.default_cfg['classifier']}.{part}" for part in ("weight", "bias")}
     if unexpected or set(absent) - head:
         raise ValueError(f"plan and student disagree: absent {sorted(set(absent) - head)}, unexpected {unexpected}")
-
-
-@torch.no_grad()
-def _token_width(teacher: Teacher, image_size: int) -> int:
-    network: Any = teacher.module
-    features = network.forward_features(torch.zeros(1, 3, image_size, image_size))
-    return int(features.shape[1] if features.dim() == 4 else features.shape[-1])
 
 
 def teacher_classifier(teacher: Teacher, num_classes: int, image_size: int, seed: int = 0) -> Classifier:

@@ -9,13 +9,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import ignite.distributed as idist
 import numpy as np
 import torch
 from monai.data import DataLoader
 
 import MonaiSKD
 from MonaiSKD.datasets import SPLITS, DataList
+from MonaiSKD.engines.distributed import rank
 from MonaiSKD.engines.initialise import Initialised
 from MonaiSKD.engines.runfolder import CONFIG, METRICS, PLAN, REPORT, SUMMARY, save_model
 from MonaiSKD.engines.stages import Stage, start_from
@@ -92,12 +92,12 @@ class Pipeline:
         start = time.perf_counter()
         stage.run()
         self.seconds[stage.name] = before + (0.0 if done else time.perf_counter() - start)
-        if idist.get_rank() == 0:
+        if rank() == 0:
             write_json(record, {"seconds": self.seconds[stage.name]})
 
     def _finish(self, folder: Path) -> None:
         predictions = {split: predict(self.network, loader, self.device) for split, loader in self.loaders.items()}
-        if idist.get_rank() > 0:
+        if rank() > 0:
             return
         names = list(self.datalist.class_names)
         temperature = fit_temperature(predictions["val"][0].numpy(), predictions["val"][1].numpy())
@@ -171,9 +171,7 @@ class Pipeline:
             probabilities=probabilities.astype(np.float64),
             labels=labels,
             curves=self._curves(),
-            examples=[
-                Example(np.asarray(dataset[int(i)]["image"]), int(labels[i]), probabilities[i]) for i in chosen
-            ],
+            examples=[Example(np.asarray(dataset[int(i)]["image"]), int(labels[i]), probabilities[i]) for i in chosen],
             facts={
                 "student": f"{contract['student']}, {cost['parameters'] / 1e6:.2f} M parameters, "
                 f"{cost['multiply_adds'] / 1e6:.0f} M multiply-adds",

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import ignite.distributed as idist
 from ignite.engine import Engine, Events
 from torch import Tensor
 
+from MonaiSKD.engines.distributed import rank
 from MonaiSKD.files import atomic_path
 
 
@@ -41,7 +41,7 @@ class SavePredictions:
         self.rows.update(zip(engine.state.batch["index"].tolist(), probabilities, strict=True))
 
     def _write(self, engine: Engine) -> None:
-        if idist.get_rank() > 0:
+        if rank() > 0:
             return
         with atomic_path(self.path) as beside, beside.open("w", newline="", encoding="utf-8") as stream:
             table = csv.writer(stream)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import ignite.distributed as idist
 from ignite.engine import Engine, Events
 from ignite.handlers import ProgressBar
+
+from MonaiSKD.engines.distributed import rank
 
 
 class Progress:
@@ -23,12 +24,12 @@ class Progress:
 
     def attach(self, engine: Engine) -> None:
         """Hook into the trainer."""
-        if self.quiet or idist.get_rank() > 0:
+        if self.quiet or rank() > 0:
             return
         bar = ProgressBar(persist=True, desc=self.stage, mininterval=1.0)
         bar.attach(
             engine,
-            output_transform=lambda output: {**_shown(output), "lr": engine.optimizer.param_groups[0]["lr"]},  # type: ignore[attr-defined]
+            output_transform=lambda output: {**_shown(output), "lr": engine.optimizer.param_groups[0]["lr"]},
             event_name=Events.ITERATION_COMPLETED,
             closing_event_name=Events.COMPLETED,
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 from MonaiSKD.distillation import EMATeachers
 from MonaiSKD.distillation.labels import label_loss
 from MonaiSKD.engines.checkpoint import StageCheckpoint
-from MonaiSKD.engines.distributed import distributed
+from MonaiSKD.engines.distributed import distributed, rank
 from MonaiSKD.engines.handlers import EpochMeans, FollowStudents, GradientClipping, KeepBest
 from MonaiSKD.engines.precision import AutocastInferer
 from MonaiSKD.engines.progress import Progress
@@ -63,29 +62,6 @@ def warmup_cosine(
     return WarmupCosineSchedule(optimizer, warmup_steps=round(warmup * len(loader)), t_total=epochs * len(loader))
 
 
-def stage_handlers(
-    stage: str,
-    schedule: WarmupCosineSchedule,
-    ema: EMATeachers,
-    students: Sequence[nn.Module] | nn.ModuleList,
-    best: KeepBest,
-    means: EpochMeans,
-    checkpoint: StageCheckpoint,
-    log_dir: str | Path,
-    quiet: bool = False,
-) -> list[Any]:
-    """The handlers of any stage in the order they need: learn, average, validate, record, save."""
-    return [
-        LrScheduleHandler(schedule, print_lr=False, epoch_level=False),
-        FollowStudents(ema, students),
-        best,
-        means,
-        checkpoint,
-        Progress(stage, quiet=quiet),
-        TensorBoardStatsHandler(log_dir=str(Path(log_dir) / stage), output_transform=means.parts),
-    ]
-
-
 def supervised_stage(
     name: str,
     network: Classifier,
@@ -126,6 +102,7 @@ def supervised_stage(
     }  # fmt: skip
     checkpoint = StageCheckpoint(Path(output_dir) / "checkpoints" / f"{name}.pt", objects)
     weights = class_weights.to(device)
+    log_dir = str(Path(output_dir) / "logs" / name)
     trainer = SupervisedTrainer(
         device=device,
         max_epochs=epochs,
@@ -137,7 +114,13 @@ def supervised_stage(
         decollate=False,
         train_handlers=[
             GradientClipping(network),
-            *stage_handlers(name, schedule, ema, [network], best, means, checkpoint, Path(output_dir) / "logs", quiet),
+            LrScheduleHandler(schedule, print_lr=False, epoch_level=False),
+            FollowStudents(ema, [network]),
+            best,
+            means,
+            checkpoint,
+            Progress(name, quiet),
+            *([] if rank() else [TensorBoardStatsHandler(log_dir=log_dir, output_transform=means.parts)]),
         ],
     )
     return Stage(name, trainer, best, means, checkpoint)

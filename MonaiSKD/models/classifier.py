@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from MonaiSKD.errors import SKDError
-from MonaiSKD.models import students as _students  # noqa: F401  registers the named small students with timm
 
 
 class Output(NamedTuple):
@@ -82,6 +81,7 @@ class Classifier(nn.Module):
         torch.Size([2, 3])
     """
 
+    backbone: Any  # timm networks carry methods that nn.Module does not declare
     mean: Tensor
     std: Tensor
     temperature: Tensor
@@ -93,7 +93,7 @@ class Classifier(nn.Module):
         if isinstance(backbone, str):
             options = {"drop_path_rate": drop_path_rate} if drop_path_rate else {}
             backbone = build_backbone(backbone, num_classes, image_size, **options)
-        self.backbone: Any = backbone
+        self.backbone = backbone
         self.image_size = image_size
         self.num_classes = num_classes
         config = self.backbone.default_cfg
@@ -103,14 +103,12 @@ class Classifier(nn.Module):
         self.register_buffer("temperature", torch.ones(()))
         # Depthwise convolutions run about half as fast again in this layout on CPU and GPU alike.
         if any(isinstance(module, nn.Conv2d) and module.groups > 1 for module in self.backbone.modules()):
-            self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.to(memory_format=torch.channels_last)
 
     @property
     def num_features(self) -> int:
         """C, the width of :attr:`Output.tokens`."""
-        with torch.no_grad():
-            probe = torch.zeros(1, 3, self.image_size, self.image_size, device=self.mean.device)
-            return int(self._tokens(self.backbone.forward_features(probe)).shape[-1])
+        return int(self.backbone.num_features)
 
     def prepare(self, images: Tensor) -> Tensor:
         """Canonical images [N, 1, H, W] -> normalised network input [N, 3, S, S]."""

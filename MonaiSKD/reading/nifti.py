@@ -13,7 +13,9 @@ from MonaiSKD.errors import SKDError
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 
-_MILLIMETRES = {"mm": 1.0, "meter": 1000.0, "micron": 0.001}
+# By the unit code in the low three bits of the header's xyzt_units: metre, millimetre, micrometre.
+_MILLIMETRES = {1: 1000.0, 2: 1.0, 3: 0.001}
+_SPACE_UNIT = 0b111
 
 
 def read_nifti(path: Path) -> tuple[npt.NDArray[np.float32], tuple[float, float] | None, tuple[str, ...]]:
@@ -34,27 +36,34 @@ def read_nifti(path: Path) -> tuple[npt.NDArray[np.float32], tuple[float, float]
     """
     import nibabel
     from nibabel.filebasedimages import ImageFileError
+    from nibabel.orientations import OrientationError
     from nibabel.spatialimages import HeaderDataError
+    from nibabel.wrapstruct import WrapStructError
+
+    undecodable = (
+        *(OSError, EOFError, ValueError, OverflowError, zlib.error),
+        *(ImageFileError, HeaderDataError, OrientationError, WrapStructError),
+    )
 
     try:
         stored = nibabel.Nifti1Image.from_filename(path)
         if stored.header.get_data_dtype().kind not in "iuf":
             raise SKDError(path, "holds colours or complex numbers", "Save one plain number per pixel")
         shape = stored.shape
-        if 0 in shape or len(shape) < 2:
+        if len(shape) < 2 or min(shape) < 1:
             raise SKDError(path, f"holds no picture (shape {shape})", "Replace the file or leave it out")
         if sum(length > 1 for length in shape) > 2:
             raise SKDError(path, f"holds several slices (shape {shape})", "Save each slice to its own file")
         # A 2-D file lacks the slice axis; a fourth axis of one entry (time) is dropped.
         values = np.asarray(stored.dataobj, dtype=np.float32).reshape((*shape, 1)[:3])
         upright = nibabel.as_closest_canonical(nibabel.Nifti1Image(values, stored.affine, stored.header))
-    except (OSError, EOFError, ValueError, zlib.error, ImageFileError, HeaderDataError) as error:
+    except undecodable as error:
         raise SKDError(path, f"cannot be decoded ({error})", "Replace the damaged file or leave it out") from error
     across, down = _in_plane(upright.shape)
     picture: npt.NDArray[Any] = np.asarray(upright.dataobj, dtype=np.float32).reshape(
         upright.shape[across], upright.shape[down]
     )
-    unit = _MILLIMETRES.get(stored.header.get_xyzt_units()[0])
+    unit = _MILLIMETRES.get(int(stored.header["xyzt_units"]) & _SPACE_UNIT)
     zooms = upright.header.get_zooms()
     spacing = None if unit is None else (float(zooms[down]) * unit, float(zooms[across]) * unit)
     # Axes now point right, anterior, superior; a picture runs left, posterior, inferior, with rows first.

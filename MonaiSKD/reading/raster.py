@@ -16,7 +16,10 @@ from MonaiSKD.errors import SKDError
 RASTER_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 
 # What Pillow's decoders raise on a damaged file of a known format.
-_DECODER_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, PILImage.DecompressionBombError)
+_DECODER_ERRORS = (
+    *(OSError, SyntaxError, ValueError, TypeError, KeyError, EOFError, struct.error),
+    PILImage.DecompressionBombError,
+)
 _EXIF_ORIENTATION = 0x0112
 _TIFF_BITS = 258
 _TIFF_PHOTOMETRIC = 262
@@ -33,7 +36,8 @@ def read_raster(path: Path) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
         float32 (H, W) in [0, 1], and what was done, in words.
 
     Raises:
-        SKDError: the file cannot be decoded, holds several pages, or has 32-bit pixels (which have no display range).
+        SKDError: the file cannot be decoded, holds several pages, or has signed or 32-bit pixels (which
+            have no display range).
     """
     try:
         with PILImage.open(path, formats=("PNG", "JPEG", "TIFF", "BMP")) as picture:
@@ -61,7 +65,7 @@ def _as_displayed(picture: PILImage.Image, path: Path) -> tuple[npt.NDArray[np.f
     if depth == 16 or upright.mode.startswith("I;16"):
         values: npt.NDArray[Any] = np.asarray(upright).astype(np.float32)
     elif upright.mode in ("I", "F"):
-        raise SKDError(path, "has 32-bit pixels, whose display range is unknown", "Save it with 8 or 16 bits")
+        raise SKDError(path, "has signed or 32-bit pixels, whose display range is unknown", "Save it with 8 or 16 bits")
     else:
         if upright.mode not in ("1", "L"):
             applied.append(f"{upright.mode} to luma")

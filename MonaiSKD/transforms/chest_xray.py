@@ -9,6 +9,4 @@ from MonaiSKD.transforms.common import augmentation
 
 def chest_xray(image_size: int) -> Compose:
     """Augmentation of canonical chest radiographs under the key "image" (see :func:`~.common.augmentation`)."""
-    return augmentation(
-        degrees=10, scale=0.15, translate=0.08, gamma=(0.7, 1.5), image_size=image_size, erase=0.25
-    )
+    return augmentation(degrees=10, scale=0.15, translate=0.08, gamma=(0.7, 1.5), image_size=image_size, erase=0.25)

@@ -52,12 +52,18 @@ def test_the_metadata_fits_the_schema(bundle, shared, tmp_path):
     verify_metadata(meta_file=str(bundle / "configs" / "metadata.json"), filepath=str(schema))
 
 
-def test_all_properties_that_monai_looks_for_are_there(bundle):
+def test_all_properties_that_monai_looks_for_are_there(bundle, tmp_path):
+    modality, images = bundle.name.removesuffix("_classification"), tmp_path / "data"
+    write_phantoms(images, modality, per_class=(2, 1, 1), size=64)
+    classes = sorted(path.name for path in (images / "train").iterdir())
     configs = bundle / "configs"
     for kind, file in (("train", "train.json"), ("infer", "inference.json")):
         workflow = ConfigWorkflow(
-            str(configs / file), str(configs / "metadata.json"), logging_file=False, workflow_type=kind
-        )
+            str(configs / file), str(configs / "metadata.json"), logging_file=False, workflow_type=kind,
+            initialize=[], output_dir=str(tmp_path / "run"), dataset_dir=str(images), bundle_root=str(bundle), class_names=classes,
+            **({"recipe#image_size": 32, "recipe#compensation_images": 0} if kind == "train" else {}),
+        )  # fmt: skip
+        workflow.initialize()
         assert workflow.check_properties() == []
     train = read(bundle, "train.json")
     for key in ("dataset_dir", "val_interval", "train#trainer#max_epochs", "train#dataset#data", "train#handlers",
@@ -113,18 +119,16 @@ def test_no_expression_holds_more_than_one_call_chain():
 def trained(tmp_path_factory) -> Path:
     """The brain bundle trained on phantoms by MONAI's own command, in a process of its own."""
     folder = tmp_path_factory.mktemp("bundle")
-    write_phantoms(folder / "data", "brain_mri", per_class=(8, 4, 4), size=48, seed=3)
+    write_phantoms(folder / "data", "brain_mri", per_class=(8, 4, 4), size=64, seed=3)
     classes = sorted(path.name for path in (folder / "data" / "train").iterdir())
-    monai_run(
-        "train.json", folder / "run", dataset_dir=str(folder / "data"), class_names=classes, **FAST
-    )
+    monai_run("train.json", folder / "run", dataset_dir=str(folder / "data"), class_names=classes, **FAST)
     return folder
 
 
 def monai_run(config: str | list[str], out: Path, **options: object) -> None:
     bundle = ROOT / "brain_mri_classification"
     names = [config] if isinstance(config, str) else config
-    arguments = [f"--{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in options.items()]
+    arguments = [f"--{key}={value}" for key, value in options.items()]
     command = [
         sys.executable, "-m", "monai.bundle", "run", "--config_file", str([str(bundle / "configs" / n) for n in names]),
         "--meta_file", str(bundle / "configs" / "metadata.json"), "--bundle_root", str(bundle),
@@ -149,7 +153,7 @@ def test_monai_bundle_run_evaluates(trained, tmp_path):
         ["train.json", "evaluate.json"], tmp_path, dataset_dir=str(trained / "data"), **options_of(trained),
         **{"recipe#image_size": 32},
     )  # fmt: skip
-    rows = dict(line.split("\t") for line in (tmp_path / "metrics.csv").read_text().splitlines())
+    rows = dict(line.split(",") for line in (tmp_path / "metrics.csv").read_text().splitlines())
     recorded = json.loads((trained / "run" / "metrics.json").read_text())["test"]["macro_auc"]["value"]
     assert float(rows["val_auc"]) == pytest.approx(recorded, abs=1e-3)
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-import torch
 
 from MonaiSKD.datasets.phantoms import write_phantoms
 
@@ -16,15 +15,14 @@ SMALL = {
 @pytest.fixture(scope="session")
 def phantoms(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("phantoms")
-    write_phantoms(folder, "brain_mri", per_class=(8, 4, 4), size=48, seed=1)
+    write_phantoms(folder, "brain_mri", per_class=(8, 4, 4), size=64, seed=1)
     return folder
 
 
 @pytest.fixture(scope="session")
 def small_options(phantoms) -> dict:
-    return {**SMALL, "class_names": sorted(p.name for p in (phantoms / "train").iterdir()), "dataset_dir": str(phantoms)}
-
-
-@pytest.fixture(autouse=True)
-def _two_threads():
-    torch.set_num_threads(2)
+    return {
+        **SMALL,
+        "class_names": sorted(p.name for p in (phantoms / "train").iterdir()),
+        "dataset_dir": str(phantoms),
+    }

@@ -14,7 +14,7 @@ Build = Callable[..., nn.Module]
 
 
 def run(
-    teacher: nn.Module, student: nn.Module, images: Tensor, ridge: float = 1e-2, **rule: str
+    teacher: nn.Module, student: nn.Module, images: Tensor, ridge: float = 0.1, **rule: str
 ) -> tuple[dict[str, Tensor], CompensationReport]:
     plan = make_plan(teacher, student, **rule)  # type: ignore[arg-type]
     return compensate(teacher, student, plan, images, ridge=ridge, batch_size=5)

@@ -76,7 +76,7 @@ def _brain(canvas: Canvas, depth: Plane) -> Plane:
     surface = np.exp(-((depth / 0.055) ** 2))
     cortex = np.clip(np.exp(-((folds / 0.6) ** 4)) * outer + surface, 0, 1)
     sulci = np.exp(-((folds / (0.13 * atrophy)) ** 2)) * step(0.17 - depth, 0.12)
-    signal = _WHITE + 0.012 * canvas.noise(30) + 0 * depth
+    signal: Plane = _WHITE + 0.012 * canvas.noise(30) + 0 * depth
     signal = mix(signal, _GREY, cortex)
     signal = mix(signal, _FLUID, np.clip(0.9 * sulci + 0.8 * np.exp(-((depth / (0.016 * atrophy)) ** 2)), 0, 1))
     midline = np.exp(-((x / 0.013) ** 2)) * step(np.abs(y + 0.02) - 0.28, 0.1)

@@ -96,7 +96,8 @@ class Canvas:
         left, top = self.rng.uniform(1.0, count - 1 - cells, 2)
         window = (left, top, left + cells, top + cells)
         picture = PILImage.fromarray(coarse).resize((self.size,) * 2, PILImage.Resampling.BICUBIC, box=window)
-        return np.asarray(picture) * np.float32(1.3)
+        smooth: Plane = np.asarray(picture) * np.float32(1.3)
+        return smooth
 
     def grain(self) -> Plane:
         """White noise of standard deviation 1."""
@@ -130,7 +131,8 @@ class Canvas:
 def step(distance: Plane, edge: float) -> Plane:
     """A soft step: 0 well below `distance` 0, 1 well above, over a width of `edge`."""
     ramp = np.clip(distance / np.float32(edge) + np.float32(0.5), 0, 1)
-    return ramp * ramp * (3 - 2 * ramp)
+    smooth: Plane = ramp * ramp * (3 - 2 * ramp)
+    return smooth
 
 
 def mix(ground: Plane, paint: Plane | float, cover: Plane) -> Plane:

@@ -47,7 +47,8 @@ def _trunk(canvas: Canvas) -> Plane:
     waist = 0.84 + 0.06 * y
     shoulders = 0.25 + 0.95 * step(y + 0.85, 0.65)
     half = np.minimum(waist + 0.4 * step(-0.15 - y, 0.8), shoulders)
-    return np.sqrt(np.clip(1 - (x / half) ** 2, 0, 1)) ** 0.6
+    thickness: Plane = np.sqrt(np.clip(1 - (x / half) ** 2, 0, 1)) ** 0.6
+    return thickness
 
 
 def _lungs(canvas: Canvas) -> Plane:
@@ -76,7 +77,7 @@ def _mediastinum(canvas: Canvas, heart_size: float) -> Plane:
     right = canvas.ellipse((-0.07, 0.22), (0.2 * heart_size, 0.26), edge=0.07)
     knob = canvas.ellipse((0.13, -0.31 + rng.normal(0, 0.02)), (0.085, 0.1), edge=0.05)
     trunk = canvas.ellipse((0.13, -0.12), (0.1, 0.12), edge=0.08)
-    solid = 1 - (1 - 0.85 * column) * (1 - left) * (1 - 0.9 * right) * (1 - 0.8 * knob) * (1 - 0.7 * trunk)
+    solid: Plane = 1 - (1 - 0.85 * column) * (1 - left) * (1 - 0.9 * right) * (1 - 0.8 * knob) * (1 - 0.7 * trunk)
     windpipe = step(0.04 - np.abs(x + 0.01), 0.03) * step(-0.25 - y, 0.12) * step(y + 0.98, 0.2)
     return solid - 0.55 * windpipe
 
@@ -163,13 +164,14 @@ def _opacity(canvas: Canvas, air: Plane) -> Plane:
     radii = (float(rng.uniform(0.09, 0.2)), float(rng.uniform(0.08, 0.2)))
     hill = canvas.blob(centre, radii, turn=float(rng.uniform(0, 90)))
     patch = step(hill * (1 + 0.3 * canvas.noise(9)) - 0.45, 0.55) * np.clip(air, 0, 1)
-    return rng.uniform(0.26, 0.42) * patch * (1 + 0.13 * canvas.noise(20))
+    opacity: Plane = rng.uniform(0.26, 0.42) * patch * (1 + 0.13 * canvas.noise(20))
+    return opacity
 
 
 def _exposed(canvas: Canvas, shadow: Plane) -> Plane:
     """From shadows to a film: contrast, grain, the detector's blur being in the shapes already."""
     rng = canvas.rng
-    film = np.clip((shadow - 0.06) * rng.uniform(0.98, 1.12), 0, None) ** rng.uniform(0.9, 1.2)
+    film: Plane = np.clip((shadow - 0.06) * rng.uniform(0.98, 1.12), 0, None) ** rng.uniform(0.9, 1.2)
     film = 1 - np.exp(-1.75 * film)  # the film's shoulder: bones over the heart do not burn out
     film += rng.uniform(0.008, 0.022) * canvas.grain() + rng.normal(0, 0.015)
     return np.clip(film, 0, 1).astype(np.float32)

@@ -166,7 +166,8 @@ def _haze(canvas: Canvas, lungs: Plane) -> Plane:
         centre = (float(x + rng.normal(0, 0.06)), float(y + rng.normal(0, 0.08)))
         radii = (float(rng.uniform(0.08, 0.18)), float(rng.uniform(0.08, 0.18)))
         hill = np.maximum(hill, canvas.blob(centre, radii))
-    return rng.uniform(0.85, 1.2) * step(hill * (1 + 0.35 * canvas.noise(12)) - 0.45, 0.4) * lungs[side]
+    haze: Plane = rng.uniform(0.85, 1.2) * step(hill * (1 + 0.35 * canvas.noise(12)) - 0.45, 0.4) * lungs[side]
+    return haze
 
 
 def _nodule(canvas: Canvas) -> Plane:
