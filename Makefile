@@ -17,9 +17,8 @@ install:
 	if [ "$$have" = "$$wanted $(CURDIR)" ]; then exit 0; fi; \
 	rm -f $(STAMP); \
 	if [ "$${have%% *}" = "$$wanted" ]; then \
-		$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .; \
+		$(BIN)/python -m pip install --quiet --no-deps -e .; \
 	else \
-		$(BIN)/python -m pip install --upgrade "setuptools>=77" && \
 		$(BIN)/python -m pip install -c constraints.txt -e ".[train,test]"; \
 	fi && echo "$$wanted $(CURDIR)" > $(STAMP)
 

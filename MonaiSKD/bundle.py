@@ -102,9 +102,11 @@ def run_training(bundle: Bundle, options: Mapping[str, Any]) -> None:
         SKDError: something the user can mend.
     """
     from monai.bundle import ConfigWorkflow
+    from tqdm.contrib.logging import logging_redirect_tqdm
 
     configs = bundle.folder / "configs"
-    logging.getLogger("ignite").setLevel(logging.WARNING)
+    for chatty in ("ignite", "monai", "matplotlib"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     workflow = ConfigWorkflow(
         config_file=str(configs / "train.json"),
         meta_file=str(configs / "metadata.json"),
@@ -113,6 +115,7 @@ def run_training(bundle: Bundle, options: Mapping[str, Any]) -> None:
         bundle_root=str(bundle.folder),
         **overrides(bundle, options),
     )
-    workflow.initialize()
-    workflow.run()
-    workflow.finalize()
+    with logging_redirect_tqdm():  # log lines appear above the progress bar instead of across it
+        workflow.initialize()
+        workflow.run()
+        workflow.finalize()

@@ -123,7 +123,8 @@ def demo(out: str | Path, modality: Modality = "brain_mri") -> str:
     from MonaiSKD.datasets.phantoms import write_phantoms
 
     folder = Path(out)
-    write_phantoms(folder / "phantoms", modality, per_class=(60, 20, 30), size=128)
-    options = {"image_size": 96, "teacher_epochs": 3, "epochs": 10, "feature_epochs": 3, "finetune_epochs": 2}
+    if not (folder / "phantoms" / "phantoms.json").exists():
+        write_phantoms(folder / "phantoms", modality, per_class=(80, 20, 30), size=128)
+    options = {"image_size": 96, "teacher_epochs": 6, "epochs": 16, "feature_epochs": 5, "finetune_epochs": 3}
     summary = train(modality, folder / "phantoms", folder / "run", options=options)
     return f"{summary}\nPicture: {os.fspath(folder / 'run' / 'summary.png')}\nPhantoms have no medical meaning."

@@ -8,14 +8,14 @@ from torch import Tensor
 
 from MonaiSKD.distillation.features import feature_loss
 from MonaiSKD.distillation.labels import label_loss
-from MonaiSKD.distillation.logits import Coupling, couple, logit_loss
+from MonaiSKD.distillation.logits import Coupling, logit_loss
 from MonaiSKD.distillation.ramps import sigmoid_ramp
 from MonaiSKD.models.classifier import Output
 
 
 @dataclass
 class Objective:
-    """Loss of each student at a given epoch: the sum of the parts below.
+    """Loss of a student at a given epoch: the sum of the parts below.
 
     | part | when | what |
     |---|---|---|
@@ -52,35 +52,31 @@ class Objective:
 
     def __call__(
         self,
-        outputs: list[Output],
+        output: Output,
         labels: Tensor,
         epoch: float,
-        ema_logits: list[Tensor] | None = None,
+        target: Tensor | None = None,
         teacher: Output | None = None,
-    ) -> list[dict[str, Tensor]]:
-        """Named parts, weights applied, and their sum under "loss", one dictionary per student.
+    ) -> dict[str, Tensor]:
+        """Named parts of one student's loss, weights applied, and their sum under "loss".
 
         Args:
-            outputs: the students' outputs on view 1: logits [N, K], tokens [N, T, C].
+            output: the student's output on view 1: logits [N, K], tokens [N, T, C].
             labels: [N], -1 = unlabeled.
             epoch: epochs done, fractional, from 0.
-            ema_logits: the EMA teachers' logits [N, K] on view 2; needed when `skd` > 0 and labels take part.
-            teacher: the large teacher's output on view 1; needed when `features` or `teacher_logits` > 0.
+            target: logits [N, K] of the EMA teacher (or teachers) it follows, on view 2; without them no "skd".
+            teacher: the large teacher's output on view 1; without it no "features" and no "teacher".
         """
-        targets = couple(ema_logits, self.coupling) if ema_logits is not None else [None] * len(outputs)
-        results = []
-        for output, target in zip(outputs, targets, strict=True):
-            parts: dict[str, Tensor] = {}
-            if teacher is not None and self.features:
-                parts["features"] = self.features * feature_loss(output.tokens, teacher.tokens)
-            if teacher is not None and self.teacher_logits:
-                loss = logit_loss(output.logits, teacher.logits, self.temperature, standardised=False)
-                parts["teacher"] = self.teacher_logits * loss
-            if self.uses_labels(epoch):
-                parts["labels"] = label_loss(output.logits, labels, self.class_weights, self.smoothing)
-                if target is not None:
-                    ramp = sigmoid_ramp(epoch - self.feature_epochs, self.ramp_epochs)
-                    loss = logit_loss(output.logits, target, self.temperature, self.standardised)
-                    parts["skd"] = self.skd * ramp * loss
-            results.append({"loss": sum(parts.values(), start=output.logits.new_zeros(())), **parts})
-        return results
+        parts: dict[str, Tensor] = {}
+        if teacher is not None and self.features:
+            parts["features"] = self.features * feature_loss(output.tokens, teacher.tokens)
+        if teacher is not None and self.teacher_logits:
+            loss = logit_loss(output.logits, teacher.logits, self.temperature, standardised=False)
+            parts["teacher"] = self.teacher_logits * loss
+        if self.uses_labels(epoch):
+            parts["labels"] = label_loss(output.logits, labels, self.class_weights, self.smoothing)
+            if target is not None:
+                ramp = sigmoid_ramp(epoch - self.feature_epochs, self.ramp_epochs)
+                loss = logit_loss(output.logits, target, self.temperature, self.standardised)
+                parts["skd"] = self.skd * ramp * loss
+        return {"loss": sum(parts.values(), start=output.logits.new_zeros(())), **parts}

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-
 import torch
 from torch import Tensor
 
@@ -20,18 +17,11 @@ class TeacherTargets:
     Args:
         teacher: the large network.
         remember: keep answers by (epoch, index). Only right when the same pair always means the same pixels.
-        context: the autocast context that the teacher runs in.
     """
 
-    def __init__(
-        self,
-        teacher: Classifier,
-        remember: bool = False,
-        context: Callable[[], AbstractContextManager[object]] = nullcontext,
-    ) -> None:
+    def __init__(self, teacher: Classifier, remember: bool = False) -> None:
         self.teacher = teacher
         self.remember = remember
-        self.context = context
         self._memory: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
 
     def __call__(self, images: Tensor, epochs: Tensor, indices: Tensor) -> Output:
@@ -52,5 +42,4 @@ class TeacherTargets:
     @torch.no_grad()
     def _forward(self, images: Tensor) -> Output:
         self.teacher.eval()
-        with self.context():
-            return self.teacher.forward_tokens(images)
+        return self.teacher.forward_tokens(images)

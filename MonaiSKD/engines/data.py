@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import ignite.distributed as idist
+import numpy as np
 import torch
-from monai.data import CacheDataset, DataLoader, PersistentDataset
-from monai.transforms import Compose
+from monai.data import CacheDataset, DataLoader, PersistentDataset, ThreadDataLoader
+from monai.transforms import Compose, Randomizable
 from monai.utils import convert_to_tensor
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -93,7 +94,12 @@ class ViewsDataset(Dataset[Item]):
     def _augmented(self, canonical: Any, epoch: int, index: int, view: int) -> Any:
         assert self.augment is not None
         key = f"{self.seed}|{epoch}|{index}|{view}".encode()
-        self.augment.set_random_state(seed=int.from_bytes(hashlib.blake2s(key, digest_size=4).digest(), "big"))
+        # One random state for all the transforms: making one for each would cost more than the transforms do. It is
+        # given to them for every view because MONAI's DataLoader gives them states of its own.
+        state = np.random.RandomState(int.from_bytes(hashlib.blake2s(key, digest_size=4).digest(), "big"))
+        for transform in self.augment.transforms:
+            if isinstance(transform, Randomizable):
+                transform.set_random_state(state=state)
         return convert_to_tensor(self.augment({"image": canonical})["image"], track_meta=False)
 
 
@@ -128,19 +134,20 @@ class ShardSampler(DistributedSampler[Any]):
 def train_loader(dataset: ViewsDataset, batch_size: int, seed: int = 0, num_workers: int = 0) -> DataLoader:
     """Batches of (on all ranks together) `batch_size` images, shuffled; a last batch below half of that is dropped.
 
-    BatchNorm statistics of a handful of images would harm more than those images could help.
+    BatchNorm statistics of a handful of images would harm more than those images could help. A thread draws the views of
+    the next batches while the network learns from this one; `num_workers` > 0 takes processes instead.
     """
     share = max(1, batch_size // idist.get_world_size())
     sampler = EpochSampler(dataset, seed)
     remainder = len(sampler) % share
-    return DataLoader(
-        dataset,
-        batch_size=share,
-        sampler=sampler,
-        num_workers=num_workers,
-        persistent_workers=num_workers > 0,
-        drop_last=len(sampler) > share and remainder < math.ceil(share / 2),
-    )
+    options = {
+        "batch_size": share,
+        "sampler": sampler,
+        "drop_last": len(sampler) > share and remainder < math.ceil(share / 2),
+    }
+    if num_workers:
+        return DataLoader(dataset, num_workers=num_workers, persistent_workers=True, **options)
+    return ThreadDataLoader(dataset, buffer_size=2, num_workers=0, **options)
 
 
 def sample_images(dataset: ViewsDataset, count: int, seed: int = 0) -> Tensor | None:

@@ -11,7 +11,7 @@ from monai.engines import Trainer
 from monai.engines.utils import IterationEvents
 from torch import Tensor, nn
 
-from MonaiSKD.distillation import EMATeachers, Objective
+from MonaiSKD.distillation import EMATeachers, Objective, couple
 from MonaiSKD.distillation.targets import TeacherTargets
 from MonaiSKD.engines.distributed import distributed
 from MonaiSKD.engines.precision import AutocastInferer, autocast
@@ -72,9 +72,10 @@ class DualTrainer(Trainer):
         self.max_grad_norm = max_grad_norm
         self.grad_scaler = torch.amp.GradScaler(device.type, enabled=self.dtype == torch.float16)
         if compile:
-            network.compile()
+            for member in network.members:
+                member.compile()
         # Heads have no gradient before the labels come in, projections none without a teacher.
-        self._wrapped = distributed(network, device, find_unused_parameters=True)
+        self._learners = [distributed(member, device, find_unused_parameters=True) for member in network.members]
 
     def _iteration(self, engine: Trainer, batchdata: dict[str, Tensor]) -> dict[str, float]:
         batch = {key: value.to(self.state.device, non_blocking=True) for key, value in batchdata.items()}
@@ -82,21 +83,26 @@ class DualTrainer(Trainer):
         self.network.train()
         self.optimizer.zero_grad(set_to_none=True)
         with autocast(self.state.device, self.dtype):
-            outputs = self._wrapped(batch["image"])
-            ema_logits = self.ema(batch["image_2"]) if self._needs_ema(epoch) else None
+            targets = self._ask_ema(batch, epoch)
             teacher = self._ask_teacher(batch)
-        parts = self.objective(outputs, batch["label"], epoch, ema_logits, teacher)
+        # One student after the other: only one graph is in memory at a time.
+        parts = {}
+        for index, (learner, target) in enumerate(zip(self._learners, targets, strict=True)):
+            with autocast(self.state.device, self.dtype):
+                output = learner(batch["image"])
+            losses = self.objective(output, batch["label"], epoch, target, teacher)
+            self.grad_scaler.scale(losses["loss"]).backward()
+            parts.update({f"{index}/{name}": value.item() for name, value in losses.items()})
         self.fire_event(IterationEvents.LOSS_COMPLETED)
-        # The students share no parameter, so one backward pass of the sum gives each its own gradient.
-        loss = torch.stack([part["loss"] for part in parts]).sum()
-        self.grad_scaler.scale(loss).backward()
         self._step()
         self.fire_event(IterationEvents.MODEL_COMPLETED)
-        named = {f"{i}/{name}": v.item() for i, part in enumerate(parts) for name, v in part.items() if name != "loss"}
-        return {"loss": loss.item(), **named}
+        total = sum(parts.pop(f"{index}/loss") for index in range(len(self._learners)))
+        return {"loss": total, **parts}
 
-    def _needs_ema(self, epoch: float) -> bool:
-        return self.objective.skd > 0 and self.objective.uses_labels(epoch)
+    def _ask_ema(self, batch: dict[str, Tensor], epoch: float) -> Sequence[Tensor | None]:
+        if self.objective.skd > 0 and self.objective.uses_labels(epoch):
+            return couple(self.ema(batch["image_2"]), self.objective.coupling)
+        return [None] * len(self._learners)
 
     def _ask_teacher(self, batch: dict[str, Tensor]) -> Output | None:
         if self.targets is None or not (self.objective.features > 0 or self.objective.teacher_logits > 0):
@@ -105,8 +111,8 @@ class DualTrainer(Trainer):
 
     def _step(self) -> None:
         self.grad_scaler.unscale_(self.optimizer)
-        for index in range(len(self.network)):
-            nn.utils.clip_grad_norm_(self.network.parameters_of(index), self.max_grad_norm)
+        for member in self.network.members:
+            nn.utils.clip_grad_norm_(member.parameters(), self.max_grad_norm)
         self.fire_event(IterationEvents.BACKWARD_COMPLETED)
         self.grad_scaler.step(self.optimizer)
         self.grad_scaler.update()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ignite.distributed as idist
@@ -176,12 +176,21 @@ class EpochMeans:
         world = idist.get_world_size()
         means = {name: float(idist.all_reduce(value)) / (world * self._count) for name, value in self._sums.items()}
         self.history.append({"epoch": engine.state.epoch, **means})
-        shown = {**means, **{name: value for name, value in engine.state.metrics.items() if "/" in name}}
-        text = "  ".join(f"{name} {value:.4f}" for name, value in shown.items())
-        logging.getLogger("MonaiSKD").info(
-            "%s epoch %d/%d  %s", self.stage, engine.state.epoch, engine.state.max_epochs, text
-        )
+        self._log(engine, means)
         self._sums, self._count = {}, 0
+
+    def _log(self, engine: Engine, means: dict[str, float]) -> None:
+        parts = ", ".join(f"{name} {value:.3f}" for name, value in mean_parts(means).items() if name != "loss")
+        scores = [f"{value:.3f}" for name, value in engine.state.metrics.items() if name.startswith("val_auc/")]
+        logging.getLogger("MonaiSKD").info(
+            "%s epoch %d/%d: loss %.3f%s%s",
+            self.stage,
+            engine.state.epoch,
+            engine.state.max_epochs,
+            means["loss"],
+            f" ({parts})" if parts else "",
+            f", validation AUC {' and '.join(scores)}" if scores else "",
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """The history, so that a resumed run's curves are whole."""
@@ -190,3 +199,14 @@ class EpochMeans:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what :meth:`state_dict` gave."""
         self.history = state["history"]
+
+
+def mean_parts(row: Mapping[str, float]) -> dict[str, float]:
+    """Loss parts of one epoch, each averaged over the students; the plain loss where there are no parts."""
+    parts: dict[str, list[float]] = {}
+    for name, value in row.items():
+        if "/" in name:
+            parts.setdefault(name.split("/")[1], []).append(value)
+    if not parts:
+        return {"loss": row["loss"]}
+    return {name: sum(values) / len(values) for name, values in parts.items()}

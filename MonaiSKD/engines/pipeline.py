@@ -16,6 +16,7 @@ from monai.data import DataLoader
 import MonaiSKD
 from MonaiSKD.datasets import SPLITS, DataList
 from MonaiSKD.engines.distributed import rank
+from MonaiSKD.engines.handlers import mean_parts
 from MonaiSKD.engines.initialise import Initialised
 from MonaiSKD.engines.runfolder import CONFIG, METRICS, PLAN, REPORT, SUMMARY, save_model
 from MonaiSKD.engines.stages import Stage, start_from
@@ -194,10 +195,9 @@ class Pipeline:
             if stage.name == "teacher":
                 continue
             for row in stage.means.history:
-                for name, value in row.items():
-                    if name != "epoch":
-                        line = name if stage.name == "dual" else "fine-tuning"
-                        losses.setdefault(line, []).append((offset + row["epoch"], value))
+                for line, value in mean_parts(row).items():
+                    line = line if stage.name == "dual" else "fine-tuning"
+                    losses.setdefault(line, []).append((offset + row["epoch"], value))
             for row in stage.best.history:
                 line = f"student {int(row['index'])}" if stage.name == "dual" else "fine-tuning"
                 scores.setdefault(line, []).append((offset + row["epoch"], row["val_auc"]))

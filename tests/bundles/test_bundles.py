@@ -60,7 +60,8 @@ def test_all_properties_that_monai_looks_for_are_there(bundle, tmp_path):
     for kind, file in (("train", "train.json"), ("infer", "inference.json")):
         workflow = ConfigWorkflow(
             str(configs / file), str(configs / "metadata.json"), logging_file=False, workflow_type=kind,
-            initialize=[], output_dir=str(tmp_path / "run"), dataset_dir=str(images), bundle_root=str(bundle), class_names=classes,
+            initialize=[], output_dir=str(tmp_path / "run"), dataset_dir=str(images), bundle_root=str(bundle),
+            class_names=classes,
             **({"recipe#image_size": 32, "recipe#compensation_images": 0} if kind == "train" else {}),
         )  # fmt: skip
         workflow.initialize()

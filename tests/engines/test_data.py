@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from monai.data import get_track_meta, set_track_meta
 from PIL import Image
 
 from MonaiSKD.engines import ViewsDataset, eval_loader, sample_images, train_loader
@@ -32,6 +33,29 @@ def test_a_view_can_be_drawn_again_and_differs_from_every_other(items):
     assert torch.equal(item["image_2"], first[(2, 5)]["image_2"])
     others = [item["image_2"], first[(3, 5)]["image"], first[(2, 6)]["image"], dataset(items, seed=4)[(2, 5)]["image"]]
     assert not any(torch.equal(item["image"], other) for other in others)
+
+
+def test_the_loader_does_not_change_the_views(items):
+    batch = next(iter(train_loader(dataset(items), batch_size=4)))
+    again = dataset(items)
+    for row, index in enumerate(batch["index"].tolist()):
+        assert torch.equal(batch["image_2"][row], again[(0, index)]["image_2"])
+
+
+@pytest.mark.parametrize("tracked", [True, False])
+def test_views_do_not_depend_on_what_was_drawn_before(items, tracked):
+    before = get_track_meta()
+    set_track_meta(tracked)
+    try:
+        forward, backward = dataset(items), dataset(items)
+        places = [(epoch, index) for epoch in range(3) for index in range(len(items))]
+        first = {place: forward[place] for place in places}
+        second = {place: backward[place] for place in reversed(places)}
+    finally:
+        set_track_meta(before)
+    for place in places:
+        assert torch.equal(first[place]["image"], second[place]["image"])
+        assert torch.equal(first[place]["image_2"], second[place]["image_2"])
 
 
 def test_views_are_canonical(items):

@@ -13,7 +13,8 @@ CONFIGS = Path(__file__).parents[2] / "bundles" / "brain_mri_classification" / "
 # timm's test_vit has LayerNorm only: BatchNorm would normalise by each rank's share of the batch. Without selection
 # and without the large teacher, whose BatchNorm has the same effect when it is fine-tuned.
 OPTIONS = {
-    "recipe#student": "test_vit", "recipe#initialisation": "random", "recipe#teacher_epochs": 0, "recipe#precision": "float32",
+    "recipe#student": "test_vit", "recipe#initialisation": "random", "recipe#teacher_epochs": 0,
+    "recipe#precision": "float32",
     "recipe#features": 1.0, "recipe#image_size": 32, "recipe#batch_size": 8, "recipe#epochs": 2,
     "recipe#feature_epochs": 1, "recipe#finetune_epochs": 1, "recipe#quiet": True, "recipe#compensation_images": 0,
     "recipe#allow_leaks": True,
@@ -21,9 +22,7 @@ OPTIONS = {
 
 
 def launch(out: Path, options: dict, processes: int) -> None:
-    arguments = [
-        f"--{key}={value}" for key, value in options.items()
-    ]
+    arguments = [f"--{key}={value}" for key, value in options.items()]
     files = [str(CONFIGS / name) for name in ("train.json", "multi_gpu_train.json")]
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
     command = [*torchrun, "-m", "monai.bundle", "run", "--config_file", str(files), f"--output_dir={out}", *arguments]

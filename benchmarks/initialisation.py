@@ -1,0 +1,85 @@
+"""One table: what initialisation, self-distillation and distillation are each worth, on the same seed and budget.
+
+    python benchmarks/initialisation.py lung_ct DATA --out runs/initialisation --seeds 0 1 2
+
+Every row trains the bundle with its own recipe but for the options named here, so every student sees the same images
+for the same number of epochs. A row that is already done is not run again. `--table FILE` writes the table of all rows
+found below --out as Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import statistics
+from pathlib import Path
+
+from MonaiSKD import __version__
+from MonaiSKD.files import atomic_path
+from MonaiSKD.training import train
+
+PLAIN = {"students": 1, "teacher_epochs": 0, "features": 0.0, "skd": 0.0, "feature_epochs": 0}
+PUBLISHED = {"depth": "first", "width": "uniform", "heads": "interleaved"}
+OURS = {"depth": "first", "width": "uniform", "heads": "whole"}
+ROWS: dict[str, dict[str, object]] = {
+    "random init": {**PLAIN, "initialisation": "random", "compensation_images": 0},
+    "published uniform selection": {**PLAIN, "selection": PUBLISHED, "compensation_images": 0},
+    "our selection (least-squares compensation)": {**PLAIN, "selection": OURS},
+    "our selection + dual SKD": {**PLAIN, "selection": OURS, "students": 2, "skd": 1.0},
+    "the bundle's recipe (+ distillation from the fine-tuned teacher)": {},
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bundle")
+    parser.add_argument("data")
+    parser.add_argument("--out", default="runs/initialisation", type=Path)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--rows", type=int, nargs="+", default=list(range(len(ROWS))), help="which, from 0")
+    parser.add_argument("--table", type=Path, metavar="FILE", help="only write the table of what is there")
+    options = parser.parse_args()
+    if options.table is None:
+        for seed in options.seeds:
+            for number in options.rows:
+                run(options.bundle, options.data, options.out, number, seed)
+    else:
+        with atomic_path(options.table) as beside:
+            beside.write_text(table(options.out), encoding="utf-8")
+
+
+def run(bundle: str, data: str, out: Path, number: int, seed: int) -> None:
+    folder = out / bundle / f"row{number}" / f"seed{seed}"
+    if not (folder / "metrics.json").exists():
+        train(bundle, data, folder, options={**list(ROWS.values())[number], "seed": seed, "quiet": True})
+
+
+def table(out: Path) -> str:
+    lines = [
+        f"<!-- python benchmarks/initialisation.py BUNDLE DATA --out {out.name} --table FILE; "
+        f"MonaiSKD {__version__}; {datetime.date.today()} -->",
+        "| data | row | seeds | balanced accuracy % | macro AUC % | ECE % | seconds |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for bundle in sorted(path.name for path in out.iterdir() if path.is_dir()):
+        for number, name in enumerate(ROWS):
+            found = sorted((out / bundle / f"row{number}").glob("seed*/metrics.json"))
+            if found:
+                lines.append(
+                    f"| {bundle} | {name} | {len(found)} | {cells([json.loads(f.read_text()) for f in found])} |"
+                )
+    return "\n".join(lines) + "\n"
+
+
+def cells(metrics: list[dict]) -> str:
+    columns = []
+    for name in ("balanced_accuracy", "macro_auc", "ece"):
+        values = [100 * entry["test"][name]["value"] for entry in metrics]
+        spread = f" (sd {statistics.stdev(values):.1f})" if len(values) > 1 else ""
+        columns.append(f"{statistics.mean(values):.1f}{spread}")
+    return " | ".join([*columns, f"{statistics.mean(entry['cost']['seconds']['all'] for entry in metrics):.0f}"])
+
+
+if __name__ == "__main__":
+    main()
