@@ -97,7 +97,9 @@ def _add_train(command: argparse.ArgumentParser) -> None:
     command.add_argument("bundle", metavar="BUNDLE", help="chest_xray, lung_ct, brain_mri, or a bundle folder")
     command.add_argument("data", metavar="DATA", help="folder, CSV or MONAI datalist")
     command.add_argument("--out", metavar="DIR", required=True, help="run folder; an interrupted run there goes on")
-    command.add_argument("--teacher", metavar="NAME|FILE", help="timm name, or a weights file named NAME=FILE")
+    command.add_argument(
+        "--teacher", metavar="NAME|FILE", help="timm name, weights file of the bundle's teacher, or NAME=FILE"
+    )
     command.add_argument("--student", metavar="NAME", help="timm name of the small network")
     command.add_argument("--image-size", type=int, metavar="N", help="side in pixels")
     command.add_argument("--epochs", type=int, metavar="N", help="epochs of stage 1")

@@ -28,7 +28,7 @@ def train(
         bundle: short name or folder.
         data: folder, CSV or MONAI datalist (see :func:`MonaiSKD.datasets.load_datalist`).
         out: run folder.
-        teacher: a timm name, or NAME=FILE with a local weights file; the bundle's own by default.
+        teacher: a timm name, a local weights file of the bundle's own teacher, or NAME=FILE for both.
         device: "auto", "cpu" or "cuda".
         options: further options by short name (see :func:`MonaiSKD.bundle.overrides`).
 
@@ -49,8 +49,13 @@ def train(
     if "class_names" not in chosen:
         chosen["class_names"] = _class_names(data, found.config["class_names"])
     if teacher is not None:
-        name, _, file = teacher.partition("=")
-        chosen["teacher"], chosen["teacher_weights"] = name, str(Path(file).resolve()) if file else None
+        name, _, file = teacher.rpartition("=")
+        if name or Path(file).suffix or Path(file).exists():
+            chosen["teacher_weights"] = str(Path(file).resolve())
+        else:
+            name = file
+        if name:
+            chosen["teacher"] = name
     run_training(found, chosen)
     metrics = read_json(Path(out) / "metrics.json")
     return "\n".join(

@@ -169,6 +169,49 @@ def test_a_teacher_file_of_another_architecture(refused, tmp_path, data):
     assert "not the weights of tf_efficientnet_lite2" in sentence
 
 
+def test_the_teacher_may_be_a_file_alone(refused, tmp_path, data):
+    torch.save({"conv1.weight": torch.zeros(3)}, tmp_path / "other.pth")
+    sentence = refused(*train(data, tmp_path / "out", "--teacher", tmp_path / "other.pth"))
+    assert "not the weights of tf_efficientnet_lite2" in sentence
+    assert "none.pth" in refused(*train(data, tmp_path / "out", "--teacher", tmp_path / "none.pth"))
+    assert "resnet7" in refused(*train(data, tmp_path / "out", "--teacher", "resnet7"))
+
+
+def test_a_vit_student_of_a_local_dinov2_teacher_with_unlabeled_images(tmp_path, data, shared):
+    weights = shared / "weights" / "vit_small_patch14_dinov2" / "model.fp16.safetensors"
+    options = ["--teacher", f"vit_small_patch14_dinov2={weights}", "--student", "vit_tiny_patch14_dinov2"]
+    more = ["--unlabeled", data / "test", "--image-size", "28", "--epochs", "1", "--set", "feature_epochs=0"]
+    assert main([str(part) for part in train(data, tmp_path / "out", *options, *more)]) == 0
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert config["contract"]["teacher"]["name"] == "vit_small_patch14_dinov2"
+    assert str(weights) not in json.dumps(config["contract"])
+    plans = json.loads((tmp_path / "out" / "plan.json").read_text())
+    streams = [set(plan["spaces"]["residual"]) for plan in plans["plans"]]
+    assert not streams[0] & streams[1]
+    assert all(row["after"] < row["before"] for row in plans["compensation"][0])
+
+
+def test_cuda_without_a_cuda_device(refused, tmp_path, data):
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    assert "no CUDA device" in refused(*train(data, tmp_path / "out", "--device", "cuda"))
+
+
+def test_a_full_disk_leaves_nothing_half_written(refused, tmp_path, data):
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = shutil.which("mount") and subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(small)], capture_output=True
+    )
+    if not mounted or mounted.returncode:
+        pytest.skip("a small file system can only be mounted by root on Linux")
+    try:
+        assert "No space left" in refused(*train(data, small / "out"))
+        assert not list(small.rglob("*.pt"))
+    finally:
+        subprocess.run(["umount", "--lazy", str(small)], check=True)
+
+
 def test_pairs_that_do_not_map_and_unknown_names(refused, tmp_path, data):
     assert "resnet18" in refused("select", "resnet50", "resnet18", "--out", tmp_path / "p.json")
     assert "mammo" in refused("train", "mammo", data, "--out", tmp_path / "out")

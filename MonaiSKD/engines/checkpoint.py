@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,18 @@ from ignite.engine import Engine, Events
 from MonaiSKD.engines.distributed import rank
 from MonaiSKD.errors import SKDError
 from MonaiSKD.files import atomic_path
+
+
+def save_state(path: str | Path, state: Mapping[str, Any]) -> None:
+    """Write a state dict whole or not at all.
+
+    Raises:
+        SKDError: it cannot be written. (PyTorch's own writer hides a full disk behind an internal error.)
+    """
+    buffer = io.BytesIO()
+    torch.save(dict(state), buffer)
+    with atomic_path(path) as beside:
+        beside.write_bytes(buffer.getbuffer())
 
 
 class StageCheckpoint:
@@ -41,8 +54,7 @@ class StageCheckpoint:
         state = {name: thing.state_dict() for name, thing in self.objects.items()}
         state["engine"] = dict(engine.state_dict())
         state["rng"] = {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
-        with atomic_path(self.path) as beside:
-            torch.save(state, beside)
+        save_state(self.path, state)
 
     def resume(self, engine: Engine) -> bool:
         """Load the file into the objects and the engine; False when there is none.

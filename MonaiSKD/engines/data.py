@@ -134,8 +134,8 @@ class ShardSampler(DistributedSampler[Any]):
 def train_loader(dataset: ViewsDataset, batch_size: int, seed: int = 0, num_workers: int = 0) -> DataLoader:
     """Batches of (on all ranks together) `batch_size` images, shuffled; a last batch below half of that is dropped.
 
-    BatchNorm statistics of a handful of images would harm more than those images could help. A thread draws the views of
-    the next batches while the network learns from this one; `num_workers` > 0 takes processes instead.
+    BatchNorm statistics of a handful of images would harm more than those images could help. A thread draws the views
+    of the next batches while the network learns from this one; `num_workers` > 0 takes processes instead.
     """
     share = max(1, batch_size // idist.get_world_size())
     sampler = EpochSampler(dataset, seed)

@@ -137,7 +137,9 @@ class GradientClipping:
         engine.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self)
 
     def __call__(self, engine: Engine) -> None:
-        """Clip."""
+        """Clip; gradients that mixed precision has scaled are unscaled first."""
+        if engine.scaler is not None:
+            engine.scaler.unscale_(engine.optimizer)
         nn.utils.clip_grad_norm_(self.network.parameters(), self.max_norm)
 
 

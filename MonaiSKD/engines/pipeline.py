@@ -72,7 +72,7 @@ class Pipeline:
     def run(self) -> None:
         """Run every stage that is not done, then evaluate and write the run folder."""
         folder = Path(self.output_dir)
-        write_json(folder / PLAN, {"plans": [plan.to_dict() for plan in self.initialised.plans]})
+        self._write_plans(folder / PLAN)
         self.stages = [stage for stage in self.stages if stage.trainer.state.max_epochs > 0]
         before: Stage | None = None
         for stage in self.stages:
@@ -84,6 +84,12 @@ class Pipeline:
             before = stage
         self.network.load_state_dict(self.stages[-1].best.weights)
         self._finish(folder)
+
+    def _write_plans(self, path: Path) -> None:
+        """Both plans, and what compensation did to each selected student, layer by layer."""
+        if rank() == 0:
+            plans = [plan.to_dict() for plan in self.initialised.plans]
+            write_json(path, {"plans": plans, "compensation": [r.to_dict() for r in self.initialised.reports]})
 
     def _timed(self, stage: Stage) -> None:
         """Run a stage; the seconds of interrupted attempts are kept beside its checkpoint and added."""

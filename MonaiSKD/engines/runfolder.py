@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 
+from MonaiSKD.engines.checkpoint import save_state
 from MonaiSKD.errors import SKDError
-from MonaiSKD.files import atomic_path, read_json
+from MonaiSKD.files import read_json
 from MonaiSKD.models.classifier import Classifier
 
 MODEL, CONFIG, METRICS, PLAN, REPORT, SUMMARY = (
@@ -44,8 +45,7 @@ class TrainedModel:
 
 def save_model(folder: str | Path, network: Classifier) -> None:
     """Write the network's weights as `model.pt`: a plain state dict, as MONAI bundles keep them."""
-    with atomic_path(Path(folder) / MODEL) as beside:
-        torch.save({key: value.cpu().contiguous() for key, value in network.state_dict().items()}, beside)
+    save_state(Path(folder) / MODEL, {key: value.cpu().contiguous() for key, value in network.state_dict().items()})
 
 
 def load_weights(network: Classifier, path: str | Path) -> None:

@@ -111,6 +111,7 @@ def supervised_stage(
         optimizer=optimizer,
         loss_function=lambda logits, labels: label_loss(logits, labels, weights, smoothing),
         inferer=AutocastInferer(dtype),
+        amp=dtype == torch.float16,  # adds the gradient scaling that float16 needs
         decollate=False,
         train_handlers=[
             GradientClipping(network),
