@@ -1,6 +1,6 @@
 """What the dual step costs against its own arithmetic, and what share of it is waiting for data.
 
-    python benchmarks/dual_step.py --out docs/dual_step.md
+    python benchmarks/dual_step.py
 
 A step of stage 1 is timed in turn with the forward and backward passes it consists of, each by itself: two students
 forward and backward on view 1, two EMA teachers forward on view 2, the large teacher forward on view 1. The ratio is
@@ -20,6 +20,7 @@ from pathlib import Path
 import torch
 from ignite.engine import Events
 from monai.data import set_track_meta
+from sections import RESULTS, write_section
 
 from MonaiSKD import __version__
 from MonaiSKD.datasets import load_datalist
@@ -35,7 +36,6 @@ from MonaiSKD.engines import (
     teacher_classifier,
     train_loader,
 )
-from MonaiSKD.files import atomic_path
 from MonaiSKD.models import load_teacher
 from MonaiSKD.transforms import ReadCanonicald, brain_mri
 
@@ -127,7 +127,7 @@ def waiting(trainer: DualTrainer) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=15)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--document", type=Path, default=RESULTS, help="where the table is written")
     options = parser.parse_args()
     set_track_meta(False)
     torch.manual_seed(0)
@@ -138,7 +138,7 @@ def main() -> None:
     ratios = [step / arithmetic for step, arithmetic in zip(steps, sums, strict=True)]
     median = statistics.median
     text = (
-        f"<!-- python benchmarks/dual_step.py --out FILE; MonaiSKD {__version__}; {datetime.date.today()} -->\n"
+        f"<!-- python benchmarks/dual_step.py; MonaiSKD {__version__}; {datetime.date.today()} -->\n"
         f"| dual step, batch {BATCH} at {SIZE} px, CPU, {torch.get_num_threads()} threads | median | min to max |\n"
         "|---|---|---|\n"
         f"| step / sum of its parts | {median(ratios):.2f} | {min(ratios):.2f} to {max(ratios):.2f} |\n"
@@ -147,9 +147,7 @@ def main() -> None:
         f"| waiting for data after the first epoch | {100 * share:.1f} % | |\n"
     )
     print(text)
-    if options.out:
-        with atomic_path(options.out) as beside:
-            beside.write_text(text, encoding="utf-8")
+    write_section(options.document, "dual_step", text)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
     python benchmarks/initialisation.py lung_ct DATA --out runs/initialisation --seeds 0 1 2
 
 Every row trains the bundle with its own recipe but for the options named here, so every student sees the same images
-for the same number of epochs. A row that is already done is not run again. `--table FILE` writes the table of all rows
-found below --out as Markdown.
+for the same number of epochs. A row that is already done is not run again; one that was interrupted goes on. The table
+holds all rows found below --out.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import json
 import statistics
 from pathlib import Path
 
+from sections import RESULTS, write_section
+
 from MonaiSKD import __version__
-from MonaiSKD.files import atomic_path
 from MonaiSKD.training import train
 
 PLAIN = {"students": 1, "teacher_epochs": 0, "features": 0.0, "skd": 0.0, "feature_epochs": 0}
@@ -38,15 +39,12 @@ def main() -> None:
     parser.add_argument("--out", default="runs/initialisation", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--rows", type=int, nargs="+", default=list(range(len(ROWS))), help="which, from 0")
-    parser.add_argument("--table", type=Path, metavar="FILE", help="only write the table of what is there")
+    parser.add_argument("--document", type=Path, default=RESULTS, help="where the table is written")
     options = parser.parse_args()
-    if options.table is None:
-        for seed in options.seeds:
-            for number in options.rows:
-                run(options.bundle, options.data, options.out, number, seed)
-    else:
-        with atomic_path(options.table) as beside:
-            beside.write_text(table(options.out), encoding="utf-8")
+    for seed in options.seeds:
+        for number in options.rows:
+            run(options.bundle, options.data, options.out, number, seed)
+            write_section(options.document, "initialisation", table(options.out))
 
 
 def run(bundle: str, data: str, out: Path, number: int, seed: int) -> None:
@@ -57,7 +55,7 @@ def run(bundle: str, data: str, out: Path, number: int, seed: int) -> None:
 
 def table(out: Path) -> str:
     lines = [
-        f"<!-- python benchmarks/initialisation.py BUNDLE DATA --out {out.name} --table FILE; "
+        f"<!-- python benchmarks/initialisation.py BUNDLE DATA --out {out.name}; "
         f"MonaiSKD {__version__}; {datetime.date.today()} -->",
         "| data | row | seeds | balanced accuracy % | macro AUC % | ECE % | seconds |",
         "|---|---|---|---|---|---|---|",

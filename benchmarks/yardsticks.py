@@ -1,6 +1,6 @@
 """The three bundles' trained students beside two yardsticks, all measured on the same test images in one table.
 
-    python benchmarks/yardsticks.py --data DATA --runs RUNS --teacher DINOV2.safetensors --out docs/performance.md
+    python benchmarks/yardsticks.py --data DATA --runs RUNS --teacher DINOV2.safetensors
 
 DATA holds cxr/, ct/ and mri/ with a manifest.csv each, RUNS the folders chest_xray/, lung_ct/ and brain_mri/ that
 `monai-skd train` left. The yardsticks: logistic regression on 24 x 24 pixels, and on the features of a frozen DINOv2
@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from sections import RESULTS, write_section
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
@@ -25,10 +26,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from MonaiSKD import __version__
+from MonaiSKD.bundle import find_bundle
 from MonaiSKD.datasets import load_datalist
 from MonaiSKD.evaluation import classification_metrics
 from MonaiSKD.files import atomic_path
-from MonaiSKD.models import load_teacher
+from MonaiSKD.models import Teacher, load_teacher
 from MonaiSKD.models.classifier import resize
 from MonaiSKD.transforms import ReadCanonicald
 
@@ -43,20 +45,23 @@ def main() -> None:
     parser.add_argument(
         "--teacher", type=Path, help="weights of vit_small_patch14_dinov2; without it no second yardstick"
     )
-    parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)
-    lines = [
+    head = [
         f"<!-- python benchmarks/yardsticks.py --data DATA --runs RUNS --teacher FILE; MonaiSKD {__version__}; "
         f"{datetime.date.today()} -->",
         "| data (test images) | classifier | parameters | balanced accuracy % | macro AUC % | ECE % |",
         "|---|---|---|---|---|---|",
     ]
+    every = list(head)
     for bundle, folder in BUNDLES.items():
-        lines += rows(bundle, options.data / folder / "manifest.csv", options.runs / bundle, options.teacher)
-        print("\n".join(lines[-3:]), flush=True)
-    with atomic_path(options.out) as beside:
-        beside.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        found = rows(bundle, options.data / folder / "manifest.csv", options.runs / bundle, options.teacher)
+        print("\n".join(found), flush=True)
+        every += found
+        document = find_bundle(bundle).folder / "docs" / "README.md"
+        write_section(document, "performance", "\n".join(head + found))
+    for document in (RESULTS, RESULTS.parents[1] / "README.md"):
+        write_section(document, "performance", "\n".join(every))
 
 
 def rows(bundle: str, manifest: Path, run: Path, teacher: Path | None) -> list[str]:
@@ -67,7 +72,7 @@ def rows(bundle: str, manifest: Path, run: Path, teacher: Path | None) -> list[s
     pixels = {split: resize(images[split], 24).flatten(1).numpy() for split in SPLITS}
     found = [row(bundle, "pixels 24 x 24 + logistic regression", "", regression(pixels, labels, names))]
     if teacher is not None:
-        features = dinov2_features(images, teacher)
+        features = dinov2_features(images, teacher, run.parent / f"dinov2_{bundle}.npz")
         found.append(
             row(bundle, "frozen DINOv2 ViT-S + logistic regression", "22.06 M", regression(features, labels, names))
         )
@@ -82,16 +87,25 @@ def canonical_images(bundle: str, manifest: Path, names: list[str]) -> tuple[dic
     return images, {split: np.array([item["label"] for item in items[split]]) for split in SPLITS}
 
 
+def dinov2_features(images: dict[str, torch.Tensor], weights: Path, cache: Path) -> dict[str, np.ndarray]:
+    """Class token and mean patch token of every image, computed once and kept beside the runs."""
+    if not cache.exists():
+        teacher = load_teacher("vit_small_patch14_dinov2", weights, image_size=224)
+        found = {split: extract(teacher, images[split]) for split in SPLITS}
+        with atomic_path(cache) as beside:
+            np.savez(beside, **found)
+    with np.load(cache) as stored:
+        return {split: stored[split] for split in SPLITS}
+
+
 @torch.no_grad()
-def dinov2_features(images: dict[str, torch.Tensor], weights: Path) -> dict[str, np.ndarray]:
-    teacher = load_teacher("vit_small_patch14_dinov2", weights, image_size=224)
+def extract(teacher: Teacher, images: torch.Tensor) -> np.ndarray:
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (teacher.mean, teacher.std))
-
-    def features(batch: torch.Tensor) -> torch.Tensor:
+    parts = []
+    for batch in images.split(32):
         tokens = teacher.module.forward_features((batch.expand(-1, 3, -1, -1) - mean) / std)
-        return torch.cat([tokens[:, 0], tokens[:, 1:].mean(1)], 1)
-
-    return {split: torch.cat([features(batch) for batch in images[split].split(32)]).numpy() for split in SPLITS}
+        parts.append(torch.cat([tokens[:, 0], tokens[:, 1:].mean(1)], 1))
+    return torch.cat(parts).numpy()
 
 
 def regression(features: dict[str, np.ndarray], labels: dict[str, Any], names: list[str]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -151,7 +152,7 @@ class EpochMeans:
         parts: from the engine's output to {name: value}.
 
     Attributes:
-        history: per epoch {"epoch", name: mean, ...}.
+        history: per epoch {"epoch", "seconds", name: mean, ...}; saved with the stage, so interrupted time counts.
     """
 
     def __init__(
@@ -162,11 +163,21 @@ class EpochMeans:
         self.history: list[dict[str, float]] = []
         self._sums: dict[str, float] = {}
         self._count = 0
+        self._started = 0.0
 
     def attach(self, engine: Engine) -> None:
         """Hook into the trainer; attach after validation so that the log line has both."""
+        engine.add_event_handler(Events.EPOCH_STARTED, self._start)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._finish)
+
+    @property
+    def seconds(self) -> float:
+        """Time spent in finished epochs, validation included."""
+        return sum(row["seconds"] for row in self.history)
+
+    def _start(self) -> None:
+        self._started = time.perf_counter()
 
     def _add(self, engine: Engine) -> None:
         for name, value in self.parts(engine.state.output).items():
@@ -177,7 +188,7 @@ class EpochMeans:
         # The ranks make the same number of steps, so the mean of their means is the mean.
         world = idist.get_world_size()
         means = {name: float(idist.all_reduce(value)) / (world * self._count) for name, value in self._sums.items()}
-        self.history.append({"epoch": engine.state.epoch, **means})
+        self.history.append({"epoch": engine.state.epoch, "seconds": time.perf_counter() - self._started, **means})
         self._log(engine, means)
         self._sums, self._count = {}, 0
 

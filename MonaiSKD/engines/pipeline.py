@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,7 @@ from MonaiSKD.evaluation import (
     write_report,
 )
 from MonaiSKD.evaluation.predict import predict
-from MonaiSKD.files import read_json, write_json
+from MonaiSKD.files import write_json
 from MonaiSKD.models import Classifier, Teacher
 
 
@@ -67,7 +66,6 @@ class Pipeline:
     stages: list[Stage]
     loaders: Mapping[str, DataLoader]
     device: torch.device
-    seconds: dict[str, float] = field(default_factory=dict)
 
     def run(self) -> None:
         """Run every stage that is not done, then evaluate and write the run folder."""
@@ -78,7 +76,7 @@ class Pipeline:
         for stage in self.stages:
             if stage.name == "finetune" and before is not None:
                 start_from(stage, before.best.weights)
-            self._timed(stage)
+            stage.run()
             if stage.name == "teacher":
                 stage.checkpoint.objects["network"].load_state_dict(stage.best.weights)
             before = stage
@@ -90,17 +88,6 @@ class Pipeline:
         if rank() == 0:
             plans = [plan.to_dict() for plan in self.initialised.plans]
             write_json(path, {"plans": plans, "compensation": [r.to_dict() for r in self.initialised.reports]})
-
-    def _timed(self, stage: Stage) -> None:
-        """Run a stage; the seconds of interrupted attempts are kept beside its checkpoint and added."""
-        record = stage.checkpoint.path.with_suffix(".seconds.json")
-        before = read_json(record)["seconds"] if record.exists() else 0.0
-        done = stage.checkpoint.path.exists() and before > 0
-        start = time.perf_counter()
-        stage.run()
-        self.seconds[stage.name] = before + (0.0 if done else time.perf_counter() - start)
-        if rank() == 0:
-            write_json(record, {"seconds": self.seconds[stage.name]})
 
     def _finish(self, folder: Path) -> None:
         predictions = {split: predict(self.network, loader, self.device) for split, loader in self.loaders.items()}
@@ -126,6 +113,7 @@ class Pipeline:
         plot_summary(folder / SUMMARY, report)
 
     def _cost(self) -> dict[str, Any]:
+        seconds = {stage.name: stage.means.seconds for stage in self.stages}
         size = self.network.image_size
         self.network.eval()
         example = torch.zeros(1, 1, size, size, device=self.device)
@@ -133,7 +121,7 @@ class Pipeline:
             "parameters": count_parameters(self.network),
             "teacher_parameters": count_parameters(self.teacher.module),
             "multiply_adds": multiply_adds(self.network, example),
-            "seconds": {**self.seconds, "all": sum(self.seconds.values())},
+            "seconds": {**seconds, "all": sum(seconds.values())},
             "peak_memory_bytes": peak_memory_bytes(self.device),
             "device": str(self.device),
         }

@@ -64,6 +64,7 @@ def test_the_means_of_the_parts_add_up_to_the_loss():
     for row in means.history:
         parts = sum(value for name, value in row.items() if "/" in name)
         assert row["loss"] == pytest.approx(parts)
+    assert means.seconds == sum(row["seconds"] for row in means.history) > 0
     assert {name for name in means.history[0] if "/" in name} == {"0/labels", "0/skd", "1/labels", "1/skd"}
 
 

@@ -1,0 +1,25 @@
+"""Tables in documents: each stands between `<!-- name -->` and `<!-- /name -->` and is written there by its command."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from MonaiSKD.errors import SKDError
+from MonaiSKD.files import atomic_path
+
+RESULTS = Path(__file__).parents[1] / "docs" / "results.md"
+
+
+def write_section(path: Path, name: str, text: str) -> None:
+    """Replace what stands between the two marks of `name` in the document by `text`."""
+    document = path.read_text(encoding="utf-8")
+    pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+    if len(pattern.findall(document)) != 1:
+        raise SKDError(
+            path, f"it has not exactly one section {name!r}", f"Mark it by <!-- {name} --> and <!-- /{name} -->"
+        )
+    with atomic_path(path) as beside:
+        beside.write_text(
+            pattern.sub(lambda found: f"{found[1]}{text.strip()}\n{found[2]}", document), encoding="utf-8"
+        )
