@@ -130,6 +130,13 @@ def demo(out: str | Path, modality: Modality = "brain_mri") -> str:
     folder = Path(out)
     if not (folder / "phantoms" / "phantoms.json").exists():
         write_phantoms(folder / "phantoms", modality, per_class=(80, 20, 30), size=128)
-    options = {"image_size": 96, "teacher_epochs": 6, "epochs": 16, "feature_epochs": 5, "finetune_epochs": 3}
+    options = {
+        "title": f"{modality}, procedural phantoms",
+        "image_size": 96,
+        "teacher_epochs": 6,
+        "epochs": 16,
+        "feature_epochs": 5,
+        "finetune_epochs": 3,
+    }
     summary = train(modality, folder / "phantoms", folder / "run", options=options)
     return f"{summary}\nPicture: {os.fspath(folder / 'run' / 'summary.png')}\nPhantoms have no medical meaning."

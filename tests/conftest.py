@@ -13,3 +13,13 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the folder of real images and weights beside the repository is absent")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def phantoms(tmp_path_factory) -> Path:
+    """A small data set of procedural brain slices; copy it before changing it."""
+    from MonaiSKD.datasets.phantoms import write_phantoms
+
+    folder = tmp_path_factory.mktemp("phantoms")
+    write_phantoms(folder, "brain_mri", per_class=(8, 4, 4), size=64, seed=1)
+    return folder

@@ -16,7 +16,6 @@ import torch
 from PIL import Image
 
 from MonaiSKD.cli import main
-from MonaiSKD.datasets.phantoms import write_phantoms
 
 FAST = ["--image-size", "32", "--epochs", "2", "--quiet"] + [
     f"--set={text}"
@@ -25,10 +24,8 @@ FAST = ["--image-size", "32", "--epochs", "2", "--quiet"] + [
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("data")
-    write_phantoms(folder, "brain_mri", per_class=(8, 4, 4), size=64, seed=2)
-    return folder
+def data(phantoms) -> Path:
+    return phantoms
 
 
 @pytest.fixture(scope="module")
