@@ -7,6 +7,7 @@ import hashlib
 import math
 import os
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import ignite.distributed as idist
 import numpy as np
 import torch
 from monai.data import CacheDataset, DataLoader, PersistentDataset, ThreadDataLoader
-from monai.transforms import Compose, Randomizable
+from monai.transforms import Compose, MapTransform, Randomizable
 from monai.utils import convert_to_tensor
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -23,10 +24,10 @@ from torch.utils.data.distributed import DistributedSampler
 Item = dict[str, Any]
 
 
-def _file_fingerprint(item: Item) -> bytes:
-    """A cache key that changes with the file, so that a replaced image is read again."""
+def _fingerprint(transform: MapTransform, item: Item) -> bytes:
+    """A cache key that changes with the file and with how it is read (rule, size), so that nothing stale is taken."""
     stat = Path(item["image"]).stat()
-    text = f"{Path(item['image']).resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{item['label']}"
+    text = f"{sorted(vars(transform).items())}|{Path(item['image']).resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
     return hashlib.sha256(text.encode()).hexdigest().encode()
 
 
@@ -53,7 +54,7 @@ class ViewsDataset(Dataset[Item]):
     def __init__(
         self,
         data: Sequence[Item],
-        transform: Compose,
+        transform: MapTransform,
         augment: Compose | None = None,
         views: int = 1,
         seed: int = 0,
@@ -68,7 +69,9 @@ class ViewsDataset(Dataset[Item]):
         self.cached: Dataset[Item] = (
             CacheDataset(self.data, transform, num_workers=os.cpu_count(), progress=False)
             if cache_dir is None
-            else PersistentDataset(self.data, transform, cache_dir=cache_dir, hash_func=_file_fingerprint)
+            else PersistentDataset(
+                self.data, transform, cache_dir=cache_dir, hash_func=partial(_fingerprint, transform)
+            )
         )
 
     def __len__(self) -> int:

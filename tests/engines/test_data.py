@@ -82,6 +82,19 @@ def test_the_disk_cache_notices_a_replaced_file(items, tmp_path):
     assert torch.equal(data[1]["image"], again[1]["image"])
 
 
+def test_the_disk_cache_notices_another_size_and_rule(items, tmp_path):
+    def read(modality, size):
+        return ViewsDataset(items, ReadCanonicald("image", modality, size), cache_dir=str(tmp_path / "cache"))[0][
+            "image"
+        ]
+
+    assert read("brain_mri", 16).shape == (1, 16, 16)
+    assert read("brain_mri", 20).shape == (1, 20, 20)
+    assert len({path.name for path in (tmp_path / "cache").iterdir()}) == 2
+    read("lung_ct", 20)
+    assert len({path.name for path in (tmp_path / "cache").iterdir()}) == 3
+
+
 def test_training_batches_are_shuffled_anew_and_tiny_remainders_dropped(items):
     loader = train_loader(dataset(items), batch_size=4)
     epochs = []
