@@ -105,8 +105,10 @@ def run_training(bundle: Bundle, options: Mapping[str, Any]) -> None:
     from tqdm.contrib.logging import logging_redirect_tqdm
 
     configs = bundle.folder / "configs"
-    for chatty in ("ignite", "monai", "matplotlib"):
+    for chatty in ("ignite", "matplotlib"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    # It warns of the absent logging file that is switched off on purpose: the command has a format of its own.
+    logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)
     workflow = ConfigWorkflow(
         config_file=str(configs / "train.json"),
         meta_file=str(configs / "metadata.json"),

@@ -43,6 +43,8 @@ def mendable(error: BaseException | None) -> SKDError | None:
     while error is not None:
         if isinstance(error, SKDError):
             return error
+        if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("MonaiSKD"):
+            return SKDError(error.name, "it is not installed", "Run: python -m pip install 'monai-skd[train]'")
         if isinstance(error, OSError) and error.errno in (28, 122):
             return SKDError(error.filename or "the disk", "it is full", "Free some space, then run the command again")
         error = error.__cause__ or error.__context__

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from ignite.engine import Engine, Events
 from ignite.handlers import ProgressBar
 
 from MonaiSKD.engines.distributed import rank
+from MonaiSKD.engines.handlers import mean_parts
 
 
 class Progress:
@@ -36,9 +38,7 @@ class Progress:
 
 
 def _shown(output: dict[str, Any]) -> dict[str, float]:
-    """Loss parts without their tensors; the students' parts of one name are averaged to keep the line short."""
-    sums: dict[str, list[float]] = {}
-    for name, value in output.items():
-        if name == "loss" or "/" in name:
-            sums.setdefault(name.split("/")[-1], []).append(float(value))
-    return {name: sum(values) / len(values) for name, values in sums.items()}
+    """The loss and its parts, those of one name averaged over the students to keep the line short."""
+    loss = torch.as_tensor(output["loss"]).item()
+    parts = {name: value for name, value in output.items() if "/" in name}
+    return {"loss": loss, **mean_parts({**parts, "loss": loss})}
