@@ -6,14 +6,14 @@ from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
-from ignite.handlers import ProgressBar
+from tqdm import tqdm
 
 from MonaiSKD.engines.distributed import rank
 from MonaiSKD.engines.handlers import mean_parts
 
 
 class Progress:
-    """Ignite's progress bar over all epochs of a stage, on rank 0.
+    """One bar over all iterations of a stage, on rank 0. (Ignite's starts anew each epoch, and so does its time left.)
 
     Args:
         stage: what the bar is called.
@@ -28,13 +28,18 @@ class Progress:
         """Hook into the trainer."""
         if self.quiet or rank() > 0:
             return
-        bar = ProgressBar(persist=True, desc=self.stage, mininterval=1.0)
-        bar.attach(
-            engine,
-            output_transform=lambda output: {**_shown(output), "lr": engine.optimizer.param_groups[0]["lr"]},
-            event_name=Events.ITERATION_COMPLETED,
-            closing_event_name=Events.COMPLETED,
-        )
+        engine.add_event_handler(Events.STARTED, self._open)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._advance)
+        engine.add_event_handler(Events.COMPLETED, lambda: self._bar.close())
+
+    def _open(self, engine: Engine) -> None:
+        total = engine.state.max_epochs * engine.state.epoch_length
+        self._bar = tqdm(total=total, initial=engine.state.iteration, desc=self.stage, unit="step", mininterval=1.0)
+
+    def _advance(self, engine: Engine) -> None:
+        shown = {**_shown(engine.state.output), "lr": engine.optimizer.param_groups[0]["lr"]}
+        self._bar.set_postfix({name: f"{value:.3g}" for name, value in shown.items()}, refresh=False)
+        self._bar.update()
 
 
 def _shown(output: dict[str, Any]) -> dict[str, float]:
