@@ -62,8 +62,8 @@ def table(out: Path) -> str:
     lines = [
         f"<!-- python benchmarks/initialisation.py BUNDLE DATA --out {out.name}; "
         f"MonaiSKD {__version__}; {datetime.date.today()} -->",
-        "| data | row | seeds | balanced accuracy % | macro AUC % | ECE % | seconds |",
-        "|---|---|---|---|---|---|---|",
+        "| data | row | seeds | balanced accuracy % | macro AUC % | ECE % | validation AUC % | seconds |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for bundle in sorted(path.name for path in out.iterdir() if path.is_dir()):
         for number, name in enumerate(ROWS):
@@ -77,8 +77,9 @@ def table(out: Path) -> str:
 
 def cells(metrics: list[dict]) -> str:
     columns = []
-    for name in ("balanced_accuracy", "macro_auc", "ece"):
-        values = [100 * entry["test"][name]["value"] for entry in metrics]
+    shown = [("test", "balanced_accuracy"), ("test", "macro_auc"), ("test", "ece"), ("val", "macro_auc")]
+    for split, name in shown:
+        values = [100 * entry[split][name]["value"] for entry in metrics]
         spread = f" (sd {statistics.stdev(values):.1f})" if len(values) > 1 else ""
         columns.append(f"{statistics.mean(values):.1f}{spread}")
     return " | ".join([*columns, f"{statistics.mean(entry['cost']['seconds']['all'] for entry in metrics):.0f}"])
