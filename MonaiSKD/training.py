@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from MonaiSKD.bundle import find_bundle, run_training
-from MonaiSKD.datasets import load_datalist
+from MonaiSKD.datasets import SPLITS, load_datalist
 from MonaiSKD.errors import SKDError
 from MonaiSKD.files import atomic_path, read_json
 from MonaiSKD.reading import Modality
@@ -46,8 +46,7 @@ def train(
         "device": f"$engines.resolve_device('{device}')",
         **(options or {}),
     }
-    if "class_names" not in chosen:
-        chosen["class_names"] = _class_names(data, found.config["class_names"])
+    chosen.setdefault("class_names", _class_names(data, found.config["class_names"]))
     if teacher is not None:
         name, _, file = teacher.rpartition("=")
         if name or Path(file).suffix or Path(file).exists():
@@ -70,7 +69,11 @@ def train(
 
 def _class_names(data: str | Path, expected: list[str]) -> list[str]:
     """The bundle's order of the classes when the data has the same ones, else the data's own."""
-    found = list(load_datalist(data).class_names)
+    datalist = load_datalist(data)
+    for split in SPLITS:
+        if not datalist.of(split):
+            raise SKDError(data, f"its split {split!r} has no images", "Add some, or give the images without splits")
+    found = list(datalist.class_names)
     return expected if sorted(found) == sorted(expected) else found
 
 

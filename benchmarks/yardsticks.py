@@ -28,6 +28,7 @@ from sklearn.preprocessing import StandardScaler
 from MonaiSKD import __version__
 from MonaiSKD.bundle import find_bundle
 from MonaiSKD.datasets import load_datalist
+from MonaiSKD.engines.precision import autocast, resolve_precision
 from MonaiSKD.evaluation import classification_metrics
 from MonaiSKD.files import atomic_path
 from MonaiSKD.models import Teacher, load_teacher
@@ -102,8 +103,11 @@ def dinov2_features(images: dict[str, torch.Tensor], weights: Path, cache: Path)
 def extract(teacher: Teacher, images: torch.Tensor) -> np.ndarray:
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (teacher.mean, teacher.std))
     parts = []
+    device = torch.device("cpu")
+    dtype = resolve_precision("auto", device, teacher.module)
     for batch in images.split(32):
-        tokens = teacher.module.forward_features((batch.expand(-1, 3, -1, -1) - mean) / std)
+        with autocast(device, dtype):
+            tokens = teacher.module.forward_features((batch.expand(-1, 3, -1, -1) - mean) / std).float()
         parts.append(torch.cat([tokens[:, 0], tokens[:, 1:].mean(1)], 1))
     return torch.cat(parts).numpy()
 

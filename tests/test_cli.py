@@ -131,6 +131,11 @@ def test_labels_without_images_and_duplicate_paths(refused, tmp_path, data):
     assert "twice" in refused(*train(tmp_path / "b.csv", tmp_path / "out"))
 
 
+def test_an_empty_test_split_is_said_before_training(refused, tmp_path, data):
+    shutil.copytree(data / "train", tmp_path / "d" / "train")
+    assert "split 'test' has no images" in refused(*train(tmp_path / "d", tmp_path / "out"))
+
+
 def test_a_class_in_test_that_train_lacks(refused, tmp_path, data):
     shutil.copytree(data, tmp_path / "d")
     shutil.rmtree(tmp_path / "d" / "train" / "ring")
