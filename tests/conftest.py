@@ -1,8 +1,13 @@
 """What several test folders need."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+# Sums depend on the number of threads, and runs in this process are compared with runs in child processes, bit by bit.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["MKL_NUM_THREADS"] = "1"
 
 SHARED = Path(__file__).parents[2] / "shared"
 
