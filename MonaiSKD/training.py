@@ -48,13 +48,7 @@ def train(
     }
     chosen.setdefault("class_names", _class_names(data, found.config["class_names"]))
     if teacher is not None:
-        name, _, file = teacher.rpartition("=")
-        if name or Path(file).suffix or Path(file).exists():
-            chosen["teacher_weights"] = str(Path(file).resolve())
-        else:
-            name = file
-        if name:
-            chosen["teacher"] = name
+        chosen.update(_teacher(teacher))
     run_training(found, chosen)
     metrics = read_json(Path(out) / "metrics.json")
     return "\n".join(
@@ -65,6 +59,16 @@ def train(
             f"Report: {Path(out) / 'report.html'}",
         ]
     )
+
+
+def _teacher(text: str) -> dict[str, str]:
+    """The options that NAME, FILE or NAME=FILE stands for; timm names may hold a dot, so only known suffixes tell."""
+    from MonaiSKD.models.weightfiles import SUFFIXES
+
+    name, equals, file = text.rpartition("=")
+    if not equals and not (Path(file).suffix in SUFFIXES or Path(file).exists()):
+        return {"teacher": file}
+    return {"teacher_weights": str(Path(file).resolve()), **({"teacher": name} if name else {})}
 
 
 def _class_names(data: str | Path, expected: list[str]) -> list[str]:

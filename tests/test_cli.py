@@ -176,7 +176,8 @@ def test_the_teacher_may_be_a_file_alone(refused, tmp_path, data):
     sentence = refused(*train(data, tmp_path / "out", "--teacher", tmp_path / "other.pth"))
     assert "not the weights of tf_efficientnet_lite2" in sentence
     assert "none.pth" in refused(*train(data, tmp_path / "out", "--teacher", tmp_path / "none.pth"))
-    assert "resnet7" in refused(*train(data, tmp_path / "out", "--teacher", "resnet7"))
+    assert "timm knows no network" in refused(*train(data, tmp_path / "out", "--teacher", "resnet7"))
+    assert "timm knows no network" in refused(*train(data, tmp_path / "out", "--teacher", "resnet7.a1_in1k"))
 
 
 def test_a_vit_student_of_a_local_dinov2_teacher_with_unlabeled_images(tmp_path, data, shared):

@@ -108,7 +108,7 @@ def test_the_network_takes_and_gives_what_the_metadata_says(bundle):
     )
 
 
-def test_no_expression_holds_more_than_one_call_chain():
+def test_configurations_define_no_functions_of_their_own():
     for bundle in BUNDLES:
         for name in ("train.json", "evaluate.json", "inference.json", "multi_gpu_train.json"):
             text = (bundle / "configs" / name).read_text()
