@@ -8,15 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
+from safetensors import SafetensorError
 
 from MonaiSKD.engines.checkpoint import save_state
 from MonaiSKD.errors import SKDError
-from MonaiSKD.files import read_json
+from MonaiSKD.files import atomic_path, read_json
 from MonaiSKD.models.classifier import Classifier
+from MonaiSKD.models.typicality import Typicality
 
-MODEL, CONFIG, METRICS, PLAN, REPORT, SUMMARY = (
-    "model.pt", "config.json", "metrics.json", "plan.json", "report.html", "summary.png"
+MODEL, MODEL_FILE, TYPICALITY, CONFIG, METRICS, PLAN, REPORT, SUMMARY = (
+    "model.pt", "model.onnx", "typicality.safetensors", "config.json", "metrics.json", "plan.json", "report.html",
+    "summary.png",
 )  # fmt: skip
 
 
@@ -83,3 +87,28 @@ def load_run(path: str | Path) -> TrainedModel:
     network = Classifier(contract["student"], len(contract["class_names"]), contract["image_size"])
     load_weights(network, folder / MODEL if file.is_dir() else file)
     return TrainedModel(network.eval(), config)
+
+
+def save_typicality(folder: str | Path, typicality: Typicality) -> None:
+    """Write what tells typical images from others as `typicality.safetensors`."""
+    with atomic_path(Path(folder) / TYPICALITY) as beside:
+        state = {key: value.contiguous() for key, value in typicality.state_dict().items()}
+        beside.write_bytes(safetensors.torch.save(state))
+
+
+def load_typicality(folder: str | Path) -> Typicality:
+    """Load what :func:`save_typicality` wrote.
+
+    Raises:
+        SKDError: the file is absent or does not fit.
+    """
+    path = Path(folder) / TYPICALITY
+    try:
+        state = safetensors.torch.load_file(path)
+        typicality = Typicality(len(state["mean"]))
+        typicality.load_state_dict(state)
+    except FileNotFoundError as error:
+        raise SKDError(path, "there is no such file", "Train again: the run is older or not complete") from error
+    except (SafetensorError, KeyError, RuntimeError, OSError) as error:
+        raise SKDError(path, f"is damaged ({str(error).splitlines()[0]})", "Train again") from error
+    return typicality.eval()

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from MonaiSKD.errors import SKDError
+from MonaiSKD.reading.histogram import as_indices, histogram, look_up, percentiles
 
 Modality = Literal["chest_xray", "lung_ct", "brain_mri"]
 
@@ -94,7 +95,8 @@ RULES: dict[str, CanonicalRule] = {
 def canonicalise(values: npt.NDArray[Any], rule: CanonicalRule) -> npt.NDArray[np.float32]:
     """Bring stored values to the canonical image.
 
-    An image of one single value becomes all zeros under percentiles: it shows nothing.
+    An image of one single value becomes all zeros under percentiles: it shows nothing. Integers of at most 16 bits take
+    the same way on a table of their values, which is several times faster.
 
     Args:
         values: (H, W), finite, in stored units (Hounsfield units for CT), bright = dense.
@@ -112,25 +114,72 @@ def canonicalise(values: npt.NDArray[Any], rule: CanonicalRule) -> npt.NDArray[n
     """
     if values.ndim != 2 or values.size == 0:
         raise ValueError(f"the canonical image is made from a filled (H, W) array, not from shape {values.shape}")
+    indexed = as_indices(values)
+    if indexed is not None:
+        indices, table = indexed
+        if rule.window is not None:
+            return look_up(between(table, *rule.window), indices)[None]
+        counts = histogram(indices, table.size)
+        return look_up(between(table, *value_range(table, rule, counts)), indices)[None]
     if not np.isfinite(values).all():
         raise ValueError("the canonical image is made from finite values; these hold NaN or infinity")
-    low, high = rule.window or _percentile_range(values, rule)
-    if low == high:
-        return np.zeros((1, *values.shape), dtype=np.float32)
-    scaled = (values.astype(np.float64) - low) / (high - low)
-    return np.clip(scaled, 0.0, 1.0).astype(np.float32)[None]
+    return between(values, *(rule.window or value_range(values, rule)))[None]
 
 
-def _percentile_range(values: npt.NDArray[Any], rule: CanonicalRule) -> tuple[float, float]:
-    inside = _head(values) if rule.modality == "brain_mri" else values
-    low, high = np.percentile(inside, rule.percentiles or (0.0, 100.0))
+def value_range(
+    values: npt.NDArray[Any], rule: CanonicalRule, counts: npt.NDArray[np.int64] | None = None
+) -> tuple[float, float]:
+    """The values that become 0 and 1 under a rule of percentiles.
+
+    Args:
+        values: finite pixels of any shape; or, with `counts`, values (K,) in any order.
+        rule: percentiles, taken within the head on "brain_mri".
+        counts: (K,) how many pixels have each value, not all 0; the outcome is that of the pixels themselves.
+
+    Returns:
+        The lower and the upper value; equal only where all pixels are.
+
+    Example:
+        >>> value_range(np.array([7, 5, 9]), CanonicalRule("chest_xray", percentiles=(0, 100)), np.array([2, 1, 0]))
+        (5.0, 7.0)
+    """
+    if counts is not None:
+        present = np.flatnonzero(counts)
+        order = present[np.argsort(values[present], kind="stable")]
+        values, counts = values[order], counts[order]
+    head, of_head = _head(values, counts) if rule.modality == "brain_mri" else (values, counts)
+    low, high = percentiles(head, of_head, rule.percentiles or (0.0, 100.0))
     if low == high:  # a few pixels on a flat ground: the percentiles miss them, the extremes do not
-        low, high = values.min(), values.max()
-    return float(low), float(high)
+        low, high = float(values.min()), float(values.max())
+    return low, high
 
 
-def _head(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    darkest = values.min()
-    level = darkest + _HEAD_LEVEL * (np.percentile(values, 99.0) - darkest)
-    head: npt.NDArray[Any] = values[values > level]
-    return head if head.size else values
+def between(values: npt.NDArray[Any], low: float, high: float) -> npt.NDArray[np.float32]:
+    """Values on the line from `low`, which becomes 0, to `high`, which becomes 1; clipped, float32, of the same shape.
+
+    Nothing stands between equal ends: everything becomes 0.
+
+    Example:
+        >>> between(np.array([1, 2, 3, 9]), 1.0, 3.0).tolist()
+        [0.0, 0.5, 1.0, 1.0]
+    """
+    if low == high:
+        return np.zeros(values.shape, dtype=np.float32)
+    # Single precision spares a copy of twice the size, where its range is wide enough for the differences.
+    narrow = values.dtype == np.float32 and high - low > 1e-30 and max(abs(low), abs(high)) < 1e30
+    scaled: npt.NDArray[Any] = values.astype(np.float32 if narrow else np.float64)
+    with np.errstate(over="ignore"):
+        scaled -= low
+        scaled /= high - low
+    return np.clip(scaled, 0.0, 1.0, out=scaled).astype(np.float32, copy=False)
+
+
+def _head(
+    values: npt.NDArray[Any], counts: npt.NDArray[np.int64] | None
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64] | None]:
+    darkest = float(values.min())
+    level = darkest + _HEAD_LEVEL * (percentiles(values, counts, (99.0,))[0] - darkest)
+    inside = values > level
+    if not inside.any():
+        return values, counts
+    return values[inside], None if counts is None else counts[inside]

@@ -52,7 +52,7 @@ class Instance:
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """What is classified as one: a radiograph, a picture, or the axial slices of one volume, head to feet or back.
+    """What is classified as one: a radiograph, a picture, or the axial slices of one volume, from feet to head.
 
     Slices are read when they are asked for, so that a series costs no more memory than the slices in use.
 

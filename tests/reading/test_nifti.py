@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import nibabel
@@ -10,6 +11,7 @@ import pytest
 
 from MonaiSKD.errors import SKDError
 from MonaiSKD.reading import RULES, CanonicalRule, read_image
+from MonaiSKD.reading.nifti import read_volume
 
 LUNG = RULES["lung_ct"]
 # A rule under which small whole numbers can be read off the pixels.
@@ -171,3 +173,98 @@ def test_a_real_volume_is_refused_as_several_slices(shared: Path) -> None:
         pytest.skip("there is no NIfTI volume among the real data")
     with pytest.raises(SKDError, match="holds several slices"):
         read_image(volume, RULES["brain_mri"])
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "B.NII.GZ"])
+@pytest.mark.parametrize("kind", [nibabel.Nifti1Image, nibabel.Nifti2Image])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_volumes_of_both_versions_and_byte_orders_are_read(tmp_path: Path, name: str, kind: type, order: str) -> None:
+    values = np.arange(60, dtype=f"{order}i2").reshape(3, 4, 5)
+    header = kind.header_class(endianness=order)
+    header.set_data_dtype(np.int16)
+    nibabel.save(kind(values, AS_SHOWN, header), tmp_path / name)
+    volume = read_volume(tmp_path / name)
+    np.testing.assert_array_equal(volume.values, values)
+    assert volume.values.dtype.itemsize == 2
+    np.testing.assert_allclose(volume.affine, AS_SHOWN)
+
+
+@pytest.mark.parametrize("unit", ["mm", "meter", "micron", None])
+def test_the_affine_of_a_volume_is_in_millimetres(tmp_path: Path, unit: str | None) -> None:
+    volume = read_volume(save(tmp_path / "a.nii", np.zeros((3, 4, 5), np.int16), unit=unit))
+    factor = {"meter": 1000.0, "micron": 0.001}.get(unit or "", 1.0)
+    np.testing.assert_allclose(np.diag(volume.affine)[:3], np.diag(AS_SHOWN)[:3] * factor)
+    assert bool(volume.warnings) is (unit is None)
+
+
+def test_a_volume_that_does_not_say_how_it_lies_is_taken_as_stored_with_a_warning(tmp_path: Path) -> None:
+    stored = nibabel.Nifti1Image(np.zeros((3, 4, 5), np.int16), None)
+    stored.header.set_xyzt_units("mm")
+    nibabel.save(stored, tmp_path / "a.nii")
+    volume = read_volume(tmp_path / "a.nii")
+    assert "orientation unknown" in volume.warnings[0]
+    # Right to left, posterior to anterior, inferior to superior.
+    assert nibabel.aff2axcodes(volume.affine) == ("L", "A", "S")
+
+
+def test_several_volumes_are_refused_with_their_number(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.nii", np.zeros((3, 4, 5, 6), np.uint8))
+    with pytest.raises(SKDError, match="holds 6 volumes") as caught:
+        read_volume(path)
+    assert caught.value.code == "unsupported"
+
+
+def test_a_volume_scales_and_keeps_its_stored_type(tmp_path: Path) -> None:
+    stored = nibabel.Nifti1Image(np.arange(60, dtype=np.int16).reshape(3, 4, 5), AS_SHOWN)
+    path = tmp_path / "a.nii"
+    nibabel.save(stored, path)
+    raw = bytearray(path.read_bytes())
+    raw[112:120] = np.array([2.0, -5.0], dtype="<f4").tobytes()
+    path.write_bytes(raw)
+    volume = read_volume(path)
+    assert (volume.values.dtype, volume.slope, volume.intercept) == (np.int16, 2.0, -5.0)
+    assert volume.scaled(volume.values).max() == 59 * 2 - 5
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+def test_an_absurd_size_is_refused_before_memory_is_taken(tmp_path: Path, name: str) -> None:
+    header = nibabel.Nifti2Header()
+    header.set_data_dtype(np.float64)
+    header["dim"][:4] = [3, 2**31, 2**31, 2**10]
+    content = header.binaryblock + bytes(100)
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    with pytest.raises(SKDError) as caught:
+        read_volume(tmp_path / name)
+    assert caught.value.code == "too_large"
+
+
+def test_values_that_start_far_away_are_refused(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.nii", np.zeros((3, 4, 5), np.int16))
+    for offset in (1e12, float("nan"), -5.0):
+        raw = bytearray(path.read_bytes())
+        raw[108:112] = np.array([offset], dtype="<f4").tobytes()
+        (tmp_path / "b.nii.gz").write_bytes(gzip.compress(bytes(raw)))
+        with pytest.raises(SKDError) as caught:
+            read_volume(tmp_path / "b.nii.gz")
+        assert caught.value.code == "damaged"
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+def test_a_volume_cut_off_is_refused(tmp_path: Path, name: str) -> None:
+    path = save(tmp_path / name, np.random.default_rng(0).integers(0, 99, (30, 40, 5)).astype(np.int16))
+    whole = path.read_bytes()
+    for length in (3, 200, 400, len(whole) // 2, len(whole) - 20):
+        path.write_bytes(whole[:length])
+        with pytest.raises(SKDError) as caught:
+            read_volume(path)
+        assert caught.value.code == "damaged"
+
+
+def test_a_slice_of_no_thickness_is_read(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.nii", np.array([[1, 2], [3, 4], [5, 6]], dtype=np.uint8)[:, :, None])
+    raw = bytearray(path.read_bytes())
+    raw[280:328] = np.array([[-0.5, 0, 0, 0], [0, -2, 0, 0], [0, 0, 0, 0]], dtype="<f4").tobytes()
+    path.write_bytes(raw)
+    image = read_image(path, TENTHS)
+    np.testing.assert_allclose(image.pixels[0] * 10, [[1, 3, 5], [2, 4, 6]], atol=1e-5)
+    assert image.spacing == (2.0, 0.5)

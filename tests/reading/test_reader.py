@@ -21,20 +21,24 @@ def test_every_suffix_counts_in_either_case_unless_hidden() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "reason"),
+    ("name", "content", "code", "reason"),
     [
-        ("absent.png", None, "No such file"),
-        ("empty.png", b"", "is empty (0 bytes)"),
-        ("empty.nii.gz", b"", "is empty (0 bytes)"),
-        ("scan.dcm", b"anything", "is DICOM, which is not read yet"),
-        ("scan.DICOM", b"anything", "is DICOM, which is not read yet"),
+        ("absent.png", None, "not_found", "No such file"),
+        ("absent.dcm", None, "not_found", "No such file"),
+        ("empty.png", b"", "damaged", "is empty (0 bytes)"),
+        ("empty.nii.gz", b"", "damaged", "is empty (0 bytes)"),
+        ("empty.dcm", b"", "damaged", "is empty (0 bytes)"),
+        ("scan.dcm", b"anything", "not_an_image", "is not DICOM"),
+        ("scan.DICOM", b"anything", "not_an_image", "is not DICOM"),
         # DICOM by its content, whatever its name.
-        ("scan.png", bytes(128) + b"DICM" + bytes(20), "is DICOM, which is not read yet"),
-        ("notes.txt", b"text", "is of an unknown kind"),
-        ("volume.mha", b"ObjectType = Image", "is of an unknown kind"),
+        ("scan.png", bytes(128) + b"DICM" + bytes(20), "damaged", "is cut off"),
+        ("notes.txt", b"text", "not_an_image", "is of an unknown kind"),
+        ("volume.mha", b"ObjectType = Image", "not_an_image", "is of an unknown kind"),
     ],
 )
-def test_what_cannot_be_read_is_refused_by_name(tmp_path: Path, name: str, content: bytes | None, reason: str) -> None:
+def test_what_cannot_be_read_is_refused_by_name(
+    tmp_path: Path, name: str, content: bytes | None, code: str, reason: str
+) -> None:
     path = tmp_path / name
     if content is not None:
         path.write_bytes(content)
@@ -42,20 +46,40 @@ def test_what_cannot_be_read_is_refused_by_name(tmp_path: Path, name: str, conte
         read_image(path, RULE)
     assert caught.value.thing == str(path)
     assert reason in caught.value.cause
+    assert caught.value.code == code
     assert caught.value.remedy
 
 
 def test_a_folder_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "a.png"
     folder.mkdir()
-    with pytest.raises(SKDError, match="cannot be read"):
+    with pytest.raises(SKDError, match="cannot be read") as caught:
         read_image(folder, RULE)
+    assert caught.value.code == "not_found"
 
 
-def test_a_real_dicom_file_is_refused(shared: Path) -> None:
-    for path in (shared / "data" / "dicom" / "cxr").glob("*.dcm"):
-        with pytest.raises(SKDError, match="is DICOM"):
-            read_image(path, RULE)
+@pytest.mark.parametrize("name", ["a.dcm", "IM000001", "a.png"])
+def test_dicom_is_read_by_its_content_whatever_its_name(shared: Path, tmp_path: Path, name: str) -> None:
+    source = shared / "data" / "dicom" / "cxr" / "cr_chest_mono1_no_meta.dcm"
+    path = tmp_path / name
+    path.write_bytes(source.read_bytes())
+    image = read_image(path, RULE)
+    assert image.pixels.shape == (1, 440, 440)
+    assert (image.path, image.spacing, image.warnings) == (str(path), None, ())
+    assert image.applied == ("window 550 / 1024 (LINEAR)", "inverted (MONOCHROME1)")
+
+
+def test_warnings_of_dicom_go_with_the_image(shared: Path) -> None:
+    image = read_image(shared / "data" / "dicom" / "ct" / "lung_ct_slice_0.dcm", RULES["lung_ct"])
+    assert image.warnings == ("it does not state its modality", "it does not state its body part")
+    assert image.spacing == (0.625, 0.625)
+
+
+def test_a_file_of_several_frames_is_refused(shared: Path) -> None:
+    path = shared / "data" / "dicom" / "other" / "mr_enhanced_head_multiframe.dcm"
+    with pytest.raises(SKDError, match=r"holds several slices \(10 frames\)") as caught:
+        read_image(path, RULES["brain_mri"])
+    assert caught.value.code == "unsupported"
 
 
 def test_a_path_may_be_text_and_an_image_cannot_be_changed(tmp_path: Path) -> None:

@@ -1,0 +1,119 @@
+"""Fitting the judgement of whether an image is one that the model was made for.
+
+A distance of the features from the training classes alone (Mahalanobis; Lee et al., arXiv 1807.03888) was measured and
+does not do: see docs/results.md. Outlier exposure does: a small network on the same features learns to tell training
+images from images made for the purpose, and its limit is set on validation images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from MonaiSKD.errors import SKDError
+from MonaiSKD.evaluation.outliers import outliers, typical_variants
+from MonaiSKD.models.classifier import Classifier
+from MonaiSKD.models.typicality import Typicality, typicality_features
+from MonaiSKD.reading import Modality
+
+# At most so many training images are used: a thousand tell what images of this kind look like.
+LARGEST_SAMPLE = 600
+# The share of the validation images that stays below the limit.
+TYPICAL_SHARE = 0.98
+_EPOCHS, _BATCH, _LEARNING_RATE, _WEIGHT_DECAY, _NOISE = 30, 128, 2e-3, 0.05, 0.1
+
+
+def fit_typicality(
+    classifier: Classifier,
+    training: Sequence[Tensor],
+    validation: Sequence[Tensor],
+    modality: Modality,
+    device: torch.device,
+    seed: int = 0,
+) -> Typicality:
+    """Fit the typicality of a trained classifier.
+
+    Args:
+        classifier: trained; it is only read.
+        training: canonical images [1, S, S] of S = `classifier.image_size`.
+        validation: likewise; they set the limit alone.
+        modality: of the images.
+        device: where the features are computed.
+        seed: of the generated images and of the fit.
+
+    Returns:
+        on the CPU, in evaluation mode; 98 % of the validation images lie below its limit.
+
+    Raises:
+        SKDError: there are fewer than two training images or no validation image.
+    """
+    if len(training) < 2 or not len(validation):
+        raise SKDError("atypicality", "it needs training and validation images", "Add images to both splits")
+    generator = np.random.default_rng(seed)
+    chosen = generator.permutation(len(training))[:LARGEST_SAMPLE]
+    images = torch.stack([torch.as_tensor(training[k]) for k in chosen])
+    typical = torch.cat([images, typical_variants(images, generator), typical_variants(images, generator)])
+    atypical = torch.cat(list(outliers(images, modality, generator).values()))
+    features = [_features(classifier, part, device) for part in (typical, atypical)]
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        typicality = _fitted(*features)
+    held_out = typicality.score(_features(classifier, torch.stack([torch.as_tensor(v) for v in validation]), device))
+    typicality.limit.fill_(float(torch.quantile(held_out, TYPICAL_SHARE)))
+    return typicality.requires_grad_(False).eval()
+
+
+@torch.no_grad()
+def atypicality(
+    classifier: Classifier, typicality: Typicality, images: Sequence[Tensor], device: torch.device
+) -> Tensor:
+    """Atypicality [N] of canonical images [1, S, S] of one size; above 0.5 lies beyond the limit."""
+    return typicality(_features(classifier, torch.stack([torch.as_tensor(image) for image in images]), device))
+
+
+@torch.no_grad()
+def _features(classifier: Classifier, images: Tensor, device: torch.device) -> Tensor:
+    classifier = classifier.to(device).eval()
+    return torch.cat([typicality_features(classifier, part.to(device)).float().cpu() for part in images.split(64)])
+
+
+def _fitted(typical: Tensor, atypical: Tensor) -> Typicality:
+    """Standardise, keep the leading components of both kinds, and train the head on them."""
+    typicality = Typicality(typical.shape[1])
+    typicality.mean.copy_(typical.mean(0))
+    typicality.scale.copy_(torch.cat([typical, atypical]).std(0) + 1e-6)
+    typicality.projection.copy_(_components(typicality, typical, atypical))
+    inputs = typicality.project(torch.cat([typical, atypical]))
+    targets = torch.cat([torch.zeros(len(typical)), torch.ones(len(atypical))])
+    balance = torch.tensor(len(typical) / len(atypical))
+    optimiser = torch.optim.AdamW(typicality.head.parameters(), _LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
+    for _ in range(_EPOCHS):
+        for batch in torch.randperm(len(inputs)).split(_BATCH):
+            noisy = inputs[batch] + _NOISE * torch.randn_like(inputs[batch])
+            loss = functional.binary_cross_entropy_with_logits(
+                typicality.head(noisy)[:, 0], targets[batch], pos_weight=balance
+            )
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+    return typicality
+
+
+def _components(typicality: Typicality, typical: Tensor, atypical: Tensor) -> Tensor:
+    """Leading directions of the typical and of the atypical images, half of each, scaled to unit variance."""
+    half = typicality.projection.shape[1] // 2
+    standard = [(part - typicality.mean) / typicality.scale for part in (typical, atypical)]
+    columns = [_leading(part, half) for part in standard]
+    projection = torch.cat(columns, 1)
+    return projection / ((standard[0] @ projection).std(0) + 1e-6)
+
+
+def _leading(values: Tensor, count: int) -> Tensor:
+    """[D, count]; padded with zeros where there are fewer rows than that."""
+    _, _, directions = torch.linalg.svd(values[:1500], full_matrices=False)
+    found = directions[:count].T
+    return functional.pad(found, (0, count - found.shape[1]))

@@ -1,0 +1,226 @@
+"""From a DICOM data set to the canonical image: the whole grey scale chain of the standard, once.
+
+The chain, with the sections of PS3.3 that define its steps:
+
+1. Stored values (C.7.6.3): the stored bits of the frame, with their sign.
+2. Modality values (C.11.1): through the modality lookup table, or slope and intercept; Hounsfield units for CT.
+3. Canonical brightness, by the rule's modality:
+
+   chest_xray   the VOI lookup table (C.11.2) if the file has one, else its first window (linear, linear exact or
+                sigmoid), else the rule's percentiles. What the file asks for is what the radiologist saw.
+   lung_ct      the rule's window in Hounsfield units, always. The file's own window is for another organ as often as
+                not. MONOCHROME1 changes the display of a CT and not its Hounsfield units, so nothing is inverted.
+   brain_mri    the rule's percentiles within the head, always; windows of MR are the scanner's guess.
+
+4. Inversion, at most once, for chest_xray and brain_mri: where the smallest value is meant to be white (MONOCHROME1,
+   C.7.6.3.1.2, which in a radiograph goes with the presentation LUT shape INVERSE, C.11.6). Percentiles are taken after
+   it: numbers of an MR image have no physical unit, so only their display says which end is air, and the head is found
+   as what stands above it.
+5. Padding (C.7.5.1.1.2) takes no part in percentiles and becomes 0, whatever was inverted.
+
+A rule that has a window for a modality of percentiles, or the reverse, is followed: only the VOI of a file under a rule
+of percentiles for chest_xray goes before it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from MonaiSKD.errors import SKDError
+from MonaiSKD.reading.canonical import CanonicalRule, between, value_range
+from MonaiSKD.reading.dicom.header import number, thing, words
+from MonaiSKD.reading.dicom.modality import ModalityTransform, modality_transform
+from MonaiSKD.reading.dicom.pixels import frame_count, photometric, stored_frame
+from MonaiSKD.reading.dicom.voi import display
+from MonaiSKD.reading.histogram import as_indices, histogram, look_up
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+__all__ = ["canonical_frame", "frame_count", "modality_values", "stored_frame"]
+
+Values = npt.NDArray[Any]
+
+# A slice of a body lies in air; values that never go below this are no Hounsfield units (fat is -100, air -1000).
+_NO_AIR = -200.0
+
+
+def modality_values(dataset: Dataset, values: Values, frame: int = 0) -> npt.NDArray[np.float64]:
+    """Stored values as modality values (PS3.3 C.11.1), such as Hounsfield units.
+
+    Args:
+        dataset: its header.
+        values: stored values of any shape.
+        frame: from 0; each frame of an enhanced object may have its own slope and intercept.
+
+    Returns:
+        float64 of the same shape.
+
+    Example:
+        >>> from pydicom import Dataset
+        >>> header = Dataset()
+        >>> header.RescaleSlope, header.RescaleIntercept = 2, -1000
+        >>> modality_values(header, np.array([0, 500])).tolist()
+        [-1000.0, 0.0]
+    """
+    return modality_transform(dataset, frame).apply(values)
+
+
+def canonical_frame(
+    dataset: Dataset, frame: int, rule: CanonicalRule
+) -> tuple[npt.NDArray[np.float32], tuple[str, ...], tuple[str, ...]]:
+    """Bring one frame to the canonical image, by the chain that this module describes.
+
+    Args:
+        dataset: with its pixels, as :func:`~MonaiSKD.reading.dicom.dataset.open_dataset` gives it.
+        frame: from 0.
+        rule: how modality values become [0, 1].
+
+    Returns:
+        float32 (1, H, W) in [0, 1]; what was done, in words; what the file leaves open or contradicts, in words.
+
+    Raises:
+        SKDError: unsupported (colours, a CT that holds no Hounsfield units), damaged, too_large.
+
+    Example:
+        >>> pixels, applied, warnings = canonical_frame(dataset, 0, RULES["lung_ct"])  # doctest: +SKIP
+        >>> applied  # doctest: +SKIP
+        ('rescaled (1 x + -1024)', 'window (-1350.0, 150.0)')
+    """
+    stored = stored_frame(dataset, frame)
+    transform = modality_transform(dataset, frame)
+    indexed = as_indices(stored)
+    indices, table = indexed if indexed is not None else (None, stored)
+    padding = _padding(dataset, table)
+    counts = _Counts(indices, table, padding)
+    modality = transform.apply(table)
+    warnings = list(transform.warnings)
+    if rule.modality == "lung_ct":
+        warnings += _hounsfield_warnings(dataset, transform, modality, counts)
+    brightness, applied, broken = _brightness(dataset, frame, rule, modality, counts)
+    if padding is not None and counts.is_padded(padding):
+        brightness[padding] = 0.0
+        applied.append("padding to 0")
+    canonical = brightness if indices is None else look_up(brightness, indices)
+    return canonical[None], (*transform.applied, *applied), (*warnings, *broken)
+
+
+class _Counts:
+    """Which values occur in the frame outside its padding; counted when it is first asked."""
+
+    def __init__(self, indices: Values | None, table: Values, padding: npt.NDArray[np.bool_] | None) -> None:
+        self._indices = indices
+        self._size = table.size
+        self._padding = padding
+        self._counts: npt.NDArray[np.int64] | None = None
+
+    def is_padded(self, padding: npt.NDArray[np.bool_]) -> bool:
+        """Whether any pixel is padding."""
+        places = np.flatnonzero(padding)
+        if self._indices is None:
+            return bool(places.size)
+        if places.size == 1:
+            return bool((self._indices == places[0]).any())
+        return bool(histogram(self._indices, self._size)[places].any())
+
+    def of(self, values: Values) -> tuple[Values, npt.NDArray[np.int64] | None]:
+        """The values and how often each occurs; for floats the pixels themselves and None."""
+        if self._indices is None:
+            return (values if self._padding is None else values[~self._padding]), None
+        if self._counts is None:
+            self._counts = histogram(self._indices, self._size)
+            if self._padding is not None:
+                self._counts[self._padding] = 0
+        return values, self._counts
+
+    def present(self, values: Values) -> Values:
+        """The values that occur; none at all where everything is padding."""
+        found, counts = self.of(values)
+        return found if counts is None else found[counts > 0]
+
+
+def _brightness(
+    dataset: Dataset, frame: int, rule: CanonicalRule, modality: npt.NDArray[np.float64], counts: _Counts
+) -> tuple[npt.NDArray[np.float32], list[str], list[str]]:
+    inverts = rule.modality != "lung_ct" and _is_inverse(dataset)
+    inverted = [f"inverted ({photometric(dataset)})"] if inverts else []
+    if rule.window is not None:
+        shown = between(modality, *rule.window)
+        return (1.0 - shown if inverts else shown), [f"window {rule.window}", *inverted], []
+    warnings: list[str] = []
+    if rule.modality == "chest_xray":
+        wanted = display(dataset, frame)
+        warnings += wanted.warnings
+        if wanted.apply is not None:
+            shown = wanted.apply(modality).astype(np.float32)
+            visible, present = counts.present(shown), counts.present(modality)
+            if not present.size or visible.min() < visible.max() or present.min() == present.max():
+                return (1.0 - shown if inverts else shown), [wanted.applied, *inverted], warnings
+            warnings.append("the window shows nothing of the picture and was left out")
+    directed = -modality if inverts else modality
+    percentiles = f"percentiles {rule.percentiles}"
+    if not counts.present(directed).size:
+        return (
+            np.zeros(directed.shape, dtype=np.float32),
+            [*inverted, percentiles],
+            [*warnings, "all pixels are padding"],
+        )
+    values, how_often = counts.of(directed)
+    low, high = value_range(values, rule, how_often)
+    if low == high:
+        warnings.append("all pixels have the same value")
+    return between(directed, low, high), [*inverted, percentiles], warnings
+
+
+def _is_inverse(dataset: Dataset) -> bool:
+    return photometric(dataset) == "MONOCHROME1" or words(dataset, "PresentationLUTShape") == ("INVERSE",)
+
+
+def _padding(dataset: Dataset, stored: Values) -> npt.NDArray[np.bool_] | None:
+    """Which stored values are padding; None where the file has none."""
+    if stored.dtype.kind == "f":
+        # Of their own keywords (C.7.6.24); a value of integers says nothing about floats.
+        ends = [number(dataset, f"{kind}PixelPadding{end}") for kind in ("Float", "DoubleFloat") for end in _ENDS]
+        ends = ends[:2] if ends[0] is not None else ends[2:]
+    else:
+        ends = [number(dataset, f"PixelPadding{end}") for end in _ENDS]
+        if number(dataset, "PixelRepresentation") == 1:
+            # A negative value that was written as an unsigned one.
+            stored_bits = int(number(dataset, "BitsAllocated") or 16)
+            ends = [end - 2**stored_bits if end is not None and end >= 2 ** (stored_bits - 1) else end for end in ends]
+    if ends[0] is None:
+        return None
+    other = ends[0] if ends[1] is None else ends[1]
+    found: npt.NDArray[np.bool_] = (stored >= min(ends[0], other)) & (stored <= max(ends[0], other))
+    return found if found.any() else None
+
+
+_ENDS = ("Value", "RangeLimit")
+
+
+def _hounsfield_warnings(
+    dataset: Dataset, transform: ModalityTransform, modality: npt.NDArray[np.float64], counts: _Counts
+) -> list[str]:
+    """Refuse a CT whose values cannot be Hounsfield units, and say what is doubtful."""
+    remedy = "Give the original slice, with rescale slope and intercept"
+    bits = number(dataset, "BitsStored")
+    if bits is not None and bits <= 8:
+        raise SKDError(thing(dataset), "has 8 bits, which cannot hold Hounsfield units", remedy, "unsupported")
+    warnings = []
+    unit = words(dataset, "RescaleType")
+    if unit and unit[0] not in ("HU", "HOUNSFIELD"):
+        warnings.append("its rescale type is not Hounsfield units")
+    if transform.is_stated or transform.lut is not None:
+        return warnings
+    present = counts.present(modality)
+    if present.size and present.min() >= _NO_AIR:
+        raise SKDError(
+            thing(dataset),
+            "does not look like Hounsfield units: no rescale is stated, and no value is as low as air's",
+            remedy,
+            "unsupported",
+        )
+    return [*warnings, "it states no rescale slope and intercept; values were taken as Hounsfield units"]

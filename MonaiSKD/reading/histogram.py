@@ -1,0 +1,100 @@
+"""Integers of at most 16 bits: what is done to each value is done once, on a table, and looked up for every pixel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+# Pixels handled at a time: numpy widens indices to 8 bytes, and 2 MB of them stay within a processor's cache.
+_CHUNK = 2**18
+
+
+def as_indices(values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]] | None:
+    """Integers of at most 16 bits as indices into the table of all values that their type can hold.
+
+    Args:
+        values: of any shape.
+
+    Returns:
+        Unsigned integers of the same shape, and int64 (256,) or (65536,) with `table[indices] == values`; None for
+        values that are floats, or spread over more than 65536 integers.
+
+    Example:
+        >>> indices, table = as_indices(np.array([[-1, 2]], dtype=np.int8))
+        >>> indices.tolist(), table[indices].tolist()
+        ([[255, 2]], [[-1, 2]])
+    """
+    if values.dtype.kind not in "biu" or not values.size:
+        return None
+    native = values.astype(values.dtype.newbyteorder("="), copy=False)
+    if native.dtype.itemsize <= 2:
+        unsigned = np.dtype(f"u{native.dtype.itemsize}")
+        every = np.arange(2 ** (8 * unsigned.itemsize), dtype=unsigned)
+        kind = unsigned if native.dtype.kind == "b" else native.dtype
+        return native.view(unsigned), every.view(kind).astype(np.int64)
+    low, high = int(native.min()), int(native.max())
+    if high - low >= 2**16 or high >= 2**62 or low <= -(2**62):
+        return None
+    return (native - native.dtype.type(low)).astype(np.uint16), np.arange(2**16, dtype=np.int64) + low
+
+
+def histogram(indices: npt.NDArray[Any], size: int) -> npt.NDArray[np.int64]:
+    """How often each of `size` indices occurs: int64 (size,).
+
+    Example:
+        >>> histogram(np.array([[0, 2], [2, 2]], dtype=np.uint8), 4).tolist()
+        [1, 0, 3, 0]
+    """
+    flat = indices.ravel()
+    counts = np.zeros(size, dtype=np.int64)
+    for start in range(0, flat.size, _CHUNK):
+        counts += np.bincount(flat[start : start + _CHUNK], minlength=size)
+    return counts
+
+
+def look_up(table: npt.NDArray[np.float32], indices: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """`table[indices]`, float32 of the shape of `indices`, which must lie within the table.
+
+    Example:
+        >>> look_up(np.array([0.0, 0.5], dtype=np.float32), np.array([[1, 0]], dtype=np.uint8)).tolist()
+        [[0.5, 0.0]]
+    """
+    flat = indices.ravel()
+    looked_up = np.empty(flat.size, dtype=np.float32)
+    for start in range(0, flat.size, _CHUNK):
+        # "clip" spares numpy a buffered copy of the output; no index is out of range.
+        np.take(table, flat[start : start + _CHUNK], out=looked_up[start : start + _CHUNK], mode="clip")
+    return looked_up.reshape(indices.shape)
+
+
+def percentiles(
+    values: npt.NDArray[Any], counts: npt.NDArray[np.int64] | None, wanted: tuple[float, ...]
+) -> tuple[float, ...]:
+    """Percentiles with linear interpolation, as `numpy.percentile` gives them.
+
+    Args:
+        values: pixels of any shape, or, with `counts`, increasing values (K,).
+        counts: (K,) how many pixels have each value, each at least 1; None when `values` are the pixels themselves.
+        wanted: percentiles in [0, 100].
+
+    Example:
+        >>> percentiles(np.array([1.0, 5.0]), np.array([3, 1]), (50.0, 100.0))
+        (1.0, 5.0)
+    """
+    if counts is None:
+        return tuple(float(value) for value in np.percentile(values, wanted))
+    last = np.cumsum(counts)
+    return tuple(_percentile(values, last, share / 100.0) for share in wanted)
+
+
+def _percentile(values: npt.NDArray[Any], last: npt.NDArray[np.int64], share: float) -> float:
+    position = share * float(last[-1] - 1)
+    floor = int(position)
+    below, above = (
+        float(values[np.searchsorted(last, rank, side="right")]) for rank in (floor, min(floor + 1, int(last[-1]) - 1))
+    )
+    part = position - floor
+    # From the nearer end, as numpy does it, so that both paths give the same number to the last bit.
+    return below + (above - below) * part if part < 0.5 else above - (above - below) * (1.0 - part)

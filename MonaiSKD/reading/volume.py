@@ -1,0 +1,251 @@
+"""A volume kept once in its stored numbers, and the axial slices that are made of it one by one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from MonaiSKD.errors import SKDError
+from MonaiSKD.reading.canonical import CanonicalRule, canonicalise
+from MonaiSKD.reading.image import Identity, Image, Series
+from MonaiSKD.reading.orientation import AxialView, axial_view, needs_squaring, positions_of, square_pixels
+
+# The stored numbers of one volume stay in memory; a chest CT of 600 slices has 315 MB.
+LARGEST_BYTES = 768 * 2**20
+
+# Air is -1000 HU, fat about -100 HU. A scan without a value below this is no CT in Hounsfield units.
+_HIGHEST_CT_MINIMUM = -200.0
+# Values that a segmentation may have; an image has more.
+_MOST_LABELS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """One volume as a file stores it.
+
+    Args:
+        values: (X, Y, Z), in the stored type; never changed.
+        affine: (4, 4), from (i, j, k) index to millimetres right, anterior, superior (RAS+).
+        path: the file, or what the user would call it.
+        slope: stored value * slope + intercept = value in the unit of the modality.
+        intercept: see `slope`.
+        applied: what was done on the way here, in words.
+        warnings: what the file leaves open, in words.
+
+    Raises:
+        SKDError: the affine is not finite or not invertible.
+    """
+
+    values: npt.NDArray[Any]
+    affine: npt.NDArray[np.float64]
+    path: str
+    slope: float = 1.0
+    intercept: float = 0.0
+    applied: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        matrix = self.affine[:3, :3]
+        lengths = np.linalg.norm(matrix, axis=0)
+        if not np.isfinite(self.affine).all() or lengths.min() <= 0 or abs(np.linalg.det(matrix / lengths)) < 1e-3:
+            cause = "its orientation is not that of a body in space (the affine cannot be inverted)"
+            raise SKDError(self.path, cause, "Export the volume again", code="damaged")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """The number of entries along i, j and k."""
+        i, j, k = self.values.shape
+        return i, j, k
+
+    @property
+    def is_one_slice(self) -> bool:
+        """Whether at most two axes hold more than one entry."""
+        return sum(length > 1 for length in self.shape) <= 2
+
+    def scaled(self, stored: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Stored values in the unit of the modality, as float32."""
+        if (self.slope, self.intercept) == (1.0, 0.0):
+            return stored.astype(np.float32)
+        return (stored.astype(np.float64) * self.slope + self.intercept).astype(np.float32)
+
+
+def refuse_too_large(path: object, shape: tuple[int, ...], item_bytes: int) -> None:
+    """Refuse a volume by its header, before memory is taken for it.
+
+    Raises:
+        SKDError: its stored values would take more than :data:`LARGEST_BYTES`.
+    """
+    size = item_bytes
+    for length in shape:
+        size *= int(length)
+    if size > LARGEST_BYTES:
+        cause = f"holds {size / 2**20:.0f} MB of values (shape {shape}), more than {LARGEST_BYTES // 2**20} MB"
+        raise SKDError(path, cause, "Crop it, or store it with fewer bytes per value", code="too_large")
+
+
+def one_slice(volume: Volume) -> tuple[npt.NDArray[np.float32], tuple[float, float]]:
+    """The picture of a volume of one slice, in the radiologist's orientation.
+
+    An axial slice comes with anterior on top and the patient's left on the right, a coronal one with the head on top
+    and the patient's left on the right, a sagittal one with the head on top and anterior on the left.
+
+    Returns:
+        float32 (H, W) in the unit of the modality, and the millimetres between rows and between columns.
+    """
+    upright = axial_view(volume.affine, volume.shape)
+    values = upright.slices(volume.values)  # (superior, posterior, left)
+    superior, posterior, left = values.shape
+    column, row, through = upright.spacing
+    if superior == 1:
+        return volume.scaled(values[0]), (row, column)
+    if posterior == 1:
+        return volume.scaled(values[::-1, 0, :]), (through, column)
+    assert left == 1
+    return volume.scaled(values[::-1, :, 0]), (through, row)
+
+
+def volume_series(
+    volume: Volume, rule: CanonicalRule, *, files: tuple[str, ...] = (), identity: Identity | None = None
+) -> Series:
+    """The axial slices of a volume, from feet to head.
+
+    Coronal and sagittal volumes are reformatted; oblique ones are resampled by SimpleITK. Each slice is scaled and made
+    canonical when it is read, so that the volume stays in memory once, in its stored type.
+
+    Args:
+        volume: with values in the unit of the modality once scaled (Hounsfield units for CT).
+        rule: how they become [0, 1].
+        files: the files it was read from.
+        identity: whose it is.
+
+    Raises:
+        SKDError: it holds NaN or infinity, a mask, or values that are no Hounsfield units; a radiograph was asked
+            for; it is oblique and SimpleITK is absent.
+    """
+    if rule.modality == "chest_xray" and not volume.is_one_slice:
+        raise wrong_for_radiograph(volume.path, max(1, min(volume.shape)))
+    warnings = check_values(volume, rule)
+    if volume.is_one_slice:
+        return _one_slice_series(volume, rule, files, identity, warnings)
+    view = axial_view(volume.affine, volume.shape)
+    if view.is_oblique:
+        from MonaiSKD.reading.itk import resample_axial
+
+        volume = resample_axial(volume)
+        view = axial_view(volume.affine, volume.shape)
+    slices = view.slices(volume.values)
+    squared = needs_squaring(view)
+    affine = _squared_affine(view) if squared else view.affine
+    spacing = (float(np.linalg.norm(affine[:3, 1])), float(np.linalg.norm(affine[:3, 0])))
+    how = how_canonical(rule)
+
+    def read(index: int) -> Image:
+        picture = volume.scaled(slices[index])
+        if squared:
+            picture = square_pixels(picture, (view.spacing[1], view.spacing[0]))
+        return Image(canonicalise(picture, rule), spacing, volume.path, (how,))
+
+    note = f"interpolated to square pixels of {spacing[0]:.3g} mm"
+    return Series(
+        path=volume.path,
+        length=len(slices),
+        read=read,
+        positions=positions_of(affine, len(slices)),
+        affine=affine,
+        files=files,
+        identity=identity,
+        applied=(*volume.applied, *view.describe(), *((note,) if squared else ())),
+        warnings=(*volume.warnings, *warnings),
+    )
+
+
+def _one_slice_series(
+    volume: Volume, rule: CanonicalRule, files: tuple[str, ...], identity: Identity | None, warnings: tuple[str, ...]
+) -> Series:
+    picture, spacing = one_slice(volume)
+    image = Image(
+        canonicalise(picture, rule),
+        spacing,
+        volume.path,
+        ("turned to the radiologist's orientation", how_canonical(rule)),
+    )
+    return one_image(
+        replace(image, applied=(*volume.applied, *image.applied), warnings=(*volume.warnings, *warnings)),
+        files,
+        identity,
+    )
+
+
+def one_image(image: Image, files: tuple[str, ...], identity: Identity | None = None) -> Series:
+    """The series of one image that is read already."""
+    return Series(
+        image.path, 1, lambda _: image, files=files, identity=identity, applied=image.applied, warnings=image.warnings
+    )
+
+
+def wrong_for_radiograph(path: object, slices: int) -> SKDError:
+    """What is said of a volume that is given as a radiograph."""
+    cause = f"holds several slices ({slices} or more); a radiograph is one picture"
+    return SKDError(
+        path, cause, "Give the radiograph itself, or choose the model of this modality", code="wrong_modality"
+    )
+
+
+def how_canonical(rule: CanonicalRule) -> str:
+    """The rule's last step in words."""
+    return f"window {rule.window}" if rule.window else f"percentiles {rule.percentiles}"
+
+
+def _squared_affine(view: AxialView) -> npt.NDArray[np.float64]:
+    affine: npt.NDArray[np.float64] = view.affine.copy()
+    fine = min(view.spacing[:2])
+    for axis in range(2):
+        affine[:3, axis] *= fine / view.spacing[axis]
+    return affine
+
+
+def check_values(volume: Volume, rule: CanonicalRule) -> tuple[str, ...]:
+    """Refuse values that are no image of the modality; look at each value once, a slab at a time.
+
+    Returns:
+        Warnings, in words.
+
+    Raises:
+        SKDError: NaN or infinity ("damaged"), a mask ("not_an_image"), no Hounsfield units ("unsupported").
+    """
+    lowest, highest = np.inf, -np.inf
+    labels: list[Any] = []
+    # Slabs along the slowest axis: no copies of the whole.
+    slabs = volume.values.T if volume.values.flags.f_contiguous else volume.values
+    for slab in slabs:
+        if slab.dtype.kind == "f" and not np.isfinite(slab).all():
+            cause = "holds pixels that are NaN or infinite"
+            raise SKDError(volume.path, cause, "Replace the file or leave it out", code="damaged")
+        lowest, highest = min(lowest, float(slab.min())), max(highest, float(slab.max()))
+        labels = _more_labels(slab, labels)
+    ends = (lowest * volume.slope + volume.intercept, highest * volume.slope + volume.intercept)
+    if len(labels) <= _MOST_LABELS and not volume.is_one_slice:
+        cause = f"holds {len(labels)} different values only: a mask, not an image"
+        raise SKDError(volume.path, cause, "Give the image that the mask belongs to", code="not_an_image")
+    if rule.modality == "lung_ct" and min(ends) >= _HIGHEST_CT_MINIMUM:
+        cause = f"its values cannot be Hounsfield units: the lowest is {min(ends):g}, and air is -1000"
+        raise SKDError(volume.path, cause, "Give the CT with its rescaling applied", code="unsupported")
+    if rule.modality == "brain_mri" and min(ends) < 0:
+        return (f"Some values are negative (down to {min(ends):g}), which an MR magnitude image has not.",)
+    return ()
+
+
+def _more_labels(slab: npt.NDArray[Any], labels: list[Any]) -> list[Any]:
+    """The different values seen, up to one more than a mask may have; cheaper than sorting millions of values."""
+    found = list(labels)
+    while len(found) <= _MOST_LABELS:
+        new = np.ones(slab.shape, dtype=bool)
+        for label in found:
+            new &= slab != label
+        if not new.any():
+            break
+        found.append(slab[new][0])
+    return found

@@ -1,0 +1,226 @@
+"""Results as DICOM Structured Reports: TID 1500, one report per study, one TID 1501 group per series and class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from MonaiSKD import __version__
+from MonaiSKD.errors import SKDError
+from MonaiSKD.reporting import dicom_common as common
+from MonaiSKD.reporting.dicom_sr_read import Finding, ImageReference, read_report
+from MonaiSKD.reporting.sentences import NOT_CLINICAL, describe
+from MonaiSKD.runtime.result import Failure, Result
+
+if TYPE_CHECKING:
+    from highdicom.sr import ComprehensiveSR, Measurement, MeasurementsAndQualitativeEvaluations
+    from pydicom.dataset import Dataset
+
+__all__ = ["Finding", "ImageReference", "Reports", "read_report", "write_reports"]
+
+SERIES_DESCRIPTION = "MonaiSKD classification. Not for clinical use"
+UNRELIABLE = "Not reliable: unlike the images the model was trained on"
+
+# LOINC, PS3.16 CID 100: the procedure by modality, since headers seldom say which part of the body it was.
+_PROCEDURES = {
+    "CT": "CTUnspecifiedBodyRegion",
+    "MR": "MRIUnspecifiedBodyRegion",
+    "CR": "XRUnspecifiedBodyRegion",
+    "DX": "XRUnspecifiedBodyRegion",
+}
+
+
+class Reports(NamedTuple):
+    """What :func:`write_reports` did.
+
+    Args:
+        paths: the files written, one per study.
+        skipped: the results that no DICOM report can hold, and why.
+    """
+
+    paths: list[Path]
+    skipped: list[Failure]
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A result with the headers of the images that its findings refer to, and their frames."""
+
+    result: Result
+    images: tuple[tuple[Dataset, tuple[int, ...]], ...]
+
+
+def write_reports(results: Iterable[Result], folder: str | Path) -> Reports:
+    """Write one Comprehensive SR (PS3.16 TID 1500) per study, preliminary and unverified, with a device as observer.
+
+    Results of the same StudyInstanceUID come into one report, in the order given; a radiograph is referred to itself, a
+    volume by its key slices. Files are named by their SOP Instance UID. Writing again makes new files.
+
+    Args:
+        results: answers on DICOM images; others are skipped.
+        folder: where to write; made when absent.
+
+    Raises:
+        SKDError: highdicom is absent (not_installed), or the folder cannot be written.
+
+    Example:
+        >>> write_reports([], "reports")
+        Reports(paths=[], skipped=[])
+    """
+    common.require_dicom()
+    studies: dict[str, list[_Source]] = {}
+    skipped: list[Failure] = []
+    for result in results:
+        try:
+            # Heat maps are the only large part, and a report does not show them.
+            source = _source(replace(result, heatmaps=()))
+        except SKDError as error:
+            skipped.append(Failure(result.input, error.code, f"{error.thing}: {error.cause}", error.remedy))
+            continue
+        studies.setdefault(source.images[0][0].StudyInstanceUID, []).append(source)
+    return Reports([common.save(_document(sources), folder) for sources in studies.values()], skipped)
+
+
+def _source(result: Result) -> _Source:
+    """Read the headers that the report refers to."""
+    if not result.instances:
+        cause = "is not a DICOM image (or was resampled), so no DICOM report can refer to it"
+        raise SKDError(result.input, cause, "Classify the DICOM files, or write JSON or CSV", "unsupported")
+    chosen = result.instances
+    if result.slices is not None and result.slices.key:
+        chosen = tuple(result.instances[index] for index in result.slices.key)
+    frames: dict[str, list[int]] = {}
+    for instance in chosen:
+        frames.setdefault(instance.path, []).extend([] if instance.frame is None else [instance.frame])
+    images = []
+    for path, numbers in frames.items():
+        header = common.read_header(path)
+        # Frame numbers belong to multi-frame images alone (PS3.3 C.18.4).
+        images.append((header, tuple(numbers) if "NumberOfFrames" in header else ()))
+    return _Source(result, tuple(images))
+
+
+def _document(sources: Sequence[_Source]) -> ComprehensiveSR:
+    """The report on one study."""
+    from highdicom import UID
+    from highdicom.coding_schemes import CodingSchemeIdentificationItem
+    from highdicom.sr import ComprehensiveSR
+
+    header = sources[0].images[0][0]
+    content = _content(sources)
+    # With zone, while the dates of the document are those of the source's (unnamed) zone.
+    content.ObservationDateTime = common.now_at(header).strftime("%Y%m%d%H%M%S.%f%z")
+    document = ComprehensiveSR(
+        evidence=[common.anonymous(image) for source in sources for image, _ in source.images],
+        content=content,
+        series_instance_uid=UID(),
+        series_number=common.SERIES_NUMBERS["report"],
+        sop_instance_uid=UID(),
+        instance_number=1,
+        manufacturer=common.MANUFACTURER,
+        manufacturer_model_name=common.MANUFACTURER,
+        software_versions=__version__,
+        series_description=SERIES_DESCRIPTION,
+        is_complete=True,
+        is_final=False,
+        is_verified=False,
+        coding_schemes=[CodingSchemeIdentificationItem(common.PRIVATE_SCHEME, name="Concepts of MonaiSKD")],
+    )
+    common.complete(document, header)
+    return document
+
+
+def _content(sources: Sequence[_Source]) -> Dataset:
+    """The root container, TID 1500."""
+    from highdicom import sr
+    from pydicom.sr.codedict import codes
+
+    device = sr.DeviceObserverIdentifyingAttributes(
+        uid=common.device_uid(),
+        name=common.MANUFACTURER,
+        manufacturer_name=common.MANUFACTURER,
+        model_name=f"{common.MANUFACTURER} {__version__}",
+    )
+    observer = sr.ObserverContext(observer_type=codes.DCM.Device, observer_identifying_attributes=device)
+    procedures = [_PROCEDURES.get(str(source.images[0][0].get("Modality"))) for source in sources]
+    report = sr.MeasurementReport(
+        observation_context=sr.ObservationContext(observer_device_context=observer),
+        procedure_reported=[
+            getattr(codes.LN, name) if name else codes.SCT.ImagingProcedure for name in dict.fromkeys(procedures)
+        ],
+        imaging_measurements=[_group(source, label) for source in sources for label in source.result.probabilities],
+    )
+    report[0].ContentSequence.append(_remarks(sources))
+    return report[0]
+
+
+def _remarks(sources: Sequence[_Source]) -> Dataset:
+    """TID 1500's container of evaluations of the whole report: what a reader must know before the numbers."""
+    from highdicom import sr
+    from pydicom.sr.coding import Code
+
+    texts = [f"{NOT_CLINICAL} Output of a program, not reviewed by a physician."]
+    for source in sources:
+        name = common.series_name(source.images[0][0]).capitalize()
+        texts.append(f"{name}, {source.result.model.name}: {describe(source.result)}.")
+    box = sr.ContainerContentItem(
+        name=Code("C0034375", "UMLS", "Qualitative Evaluations"),
+        relationship_type=sr.RelationshipTypeValues.CONTAINS,
+    )
+    comment = Code("121106", "DCM", "Comment")
+    relation = sr.RelationshipTypeValues.CONTAINS
+    box.ContentSequence = sr.ContentSequence([sr.TextContentItem(comment, text, relation) for text in texts])
+    return box
+
+
+def _group(source: _Source, label: str) -> MeasurementsAndQualitativeEvaluations:
+    """The measurement group of one class, TID 1501; it repeats the atypicality, so that no number stands without it."""
+    from highdicom import sr
+    from pydicom.sr.codedict import codes
+
+    result, model = source.result, source.result.model
+    header = source.images[0][0]
+    present = codes.SCT.Present if label in result.decision else codes.SCT.Absent
+    evaluations = [sr.QualitativeEvaluation(codes.DCM.PresenceOfProperty, present)]
+    if result.atypical:
+        reliability = common.private_code(*common.RELIABILITY)
+        evaluations.append(sr.QualitativeEvaluation(reliability, common.private_code("NOT_RELIABLE", UNRELIABLE)))
+    # A series may hold several radiographs, each with a result of its own; a volume is the series.
+    of = header.SeriesInstanceUID if len(result.instances) > 1 else header.SOPInstanceUID
+    tracking = sr.TrackingIdentifier(
+        uid=common.stable_uid("finding", of, model.sha256, label),
+        identifier=f"{model.name}: {label}, {common.series_name(header)}",
+    )
+    return sr.MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=tracking,
+        finding_type=common.class_code(label),
+        algorithm_id=sr.AlgorithmIdentification(
+            name=model.name,
+            version=f"{model.version} (sha256 {model.sha256[:16]})",
+            # The concept's meaning is SNOMED's; this keeps the model's own name of the class.
+            parameters=[f"class={label}"],
+        ),
+        measurements=_numbers(result, label),
+        qualitative_evaluations=evaluations,
+        source_images=[
+            sr.SourceImageForMeasurementGroup(image.SOPClassUID, image.SOPInstanceUID, list(frames) or None)
+            for image, frames in source.images
+        ],
+    )
+
+
+def _numbers(result: Result, label: str) -> list[Measurement]:
+    """Probability and threshold in percent, atypicality and its threshold without unit (TID 300)."""
+    from highdicom.sr import Measurement
+    from pydicom.sr.codedict import codes
+
+    private, percent, plain = common.private_code, codes.UCUM.Percent, codes.UCUM.NoUnits
+    return [
+        # Four decimals of a percent: what a decimal string (DS, 16 characters) holds and a person can read.
+        Measurement(codes.DCM.Probability, round(100 * float(result.probabilities[label]), 4), percent),
+        Measurement(private(*common.THRESHOLD), round(100 * float(result.thresholds[label]), 4), percent),
+        Measurement(private(*common.ATYPICALITY), round(float(result.atypicality), 6), plain),
+        Measurement(private(*common.ATYPICALITY_THRESHOLD), round(float(result.atypicality_threshold), 6), plain),
+    ]

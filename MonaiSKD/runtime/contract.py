@@ -1,0 +1,127 @@
+"""The contract of a model file: what it was made for and how to use it, as plain data inside the file.
+
+A model file is one ONNX model whose last bytes are the SHA-256 of all bytes before them, written as a metadata entry:
+appending a field to a protocol buffer is adding to it, so the file stays a valid ONNX model, and whoever reads it can
+tell at once whether it is whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from MonaiSKD.errors import SKDError
+from MonaiSKD.reading.canonical import CanonicalRule
+
+FORMAT = 1
+# Keys of the ONNX metadata.
+CONTRACT_KEY = "monai_skd"
+DIGEST_KEY = "sha256"
+OUTPUTS = ("probabilities", "heatmap", "atypicality")
+
+_HEX = 64
+# ModelProto.metadata_props is field 14 and an entry's key and value are fields 1 and 2, all of length-delimited type:
+# https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
+_ENTRY = b"\x0a" + bytes([len(DIGEST_KEY)]) + DIGEST_KEY.encode() + b"\x12" + bytes([_HEX])
+_PREFIX = b"\x72" + bytes([len(_ENTRY) + _HEX]) + _ENTRY
+
+
+def sealed(model: bytes) -> bytes:
+    """A serialised ONNX model with its own digest behind it.
+
+    Example:
+        >>> len(sealed(b"")), unsealed(sealed(b"x"))[:7]
+        (78, '2d71164')
+    """
+    return model + _PREFIX + hashlib.sha256(model).hexdigest().encode()
+
+
+def unsealed(content: bytes) -> str:
+    """The digest of a sealed model, after checking it.
+
+    Raises:
+        ValueError: the content carries no digest, or another one than its own.
+    """
+    split = len(content) - len(_PREFIX) - _HEX
+    if split < 0 or content[split:-_HEX] != _PREFIX:
+        raise ValueError("it carries no checksum, so no part of this package wrote it")
+    digest = hashlib.sha256(memoryview(content)[:split]).hexdigest()
+    if digest.encode() != content[-_HEX:]:
+        raise ValueError("its checksum does not match its content, so it is damaged or was changed")
+    return digest
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a model file says of itself.
+
+    Args:
+        name: of the model, such as "chest_xray".
+        version: of the model.
+        title: one line for people.
+        class_names: K classes in the order of the probabilities.
+        rule: how stored values become the canonical image.
+        image_size: side in pixels that the network resizes to.
+        thresholds: class -> the probability from which it counts as present.
+        sensitivity: what the thresholds were chosen for, on validation data; in (0, 1).
+        temperature: that the logits were divided by.
+        atypicality_threshold: above it an image is unlike the training images.
+        precision: in which the weights are stored: "float32", "float16" or "int8".
+        student: timm name.
+        teacher: name, source and licence of the teacher's weights.
+        training_data_sha256: fingerprint of the data list.
+        metrics: a short account of validation and test metrics.
+        versions: of the packages that made it.
+        intended_use: for whom and what not.
+        format: version of this contract.
+
+    Example:
+        >>> from MonaiSKD.reading import RULES
+        >>> contract = Contract("x", "0.1.0", "", ("a", "b"), RULES["lung_ct"], 112, {"a": 0.5, "b": 0.5}, 0.9, 1.0, 1.0)
+        >>> Contract.from_dict(contract.to_dict()) == contract
+        True
+    """
+
+    name: str
+    version: str
+    title: str
+    class_names: tuple[str, ...]
+    rule: CanonicalRule
+    image_size: int
+    thresholds: Mapping[str, float]
+    sensitivity: float
+    temperature: float
+    atypicality_threshold: float
+    precision: str = "float32"
+    student: str = ""
+    teacher: Mapping[str, str] = field(default_factory=dict)
+    training_data_sha256: str = ""
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    intended_use: str = "research; not for clinical use"
+    format: int = FORMAT
+
+    def __post_init__(self) -> None:
+        if self.format != FORMAT:
+            raise ValueError(f"its format is {self.format}, this package reads {FORMAT}")
+        if len(self.class_names) < 2 or set(self.thresholds) != set(self.class_names):
+            raise ValueError(f"its classes {self.class_names} and thresholds {sorted(self.thresholds)} disagree")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The contract as JSON data; :meth:`from_dict` is its inverse."""
+        return {**asdict(self), "class_names": list(self.class_names), "rule": self.rule.to_dict()}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Contract:
+        """The contract from the JSON data that :meth:`to_dict` gives.
+
+        Raises:
+            ValueError: an entry is missing, unknown or of the wrong kind.
+        """
+        try:
+            rule = CanonicalRule.from_dict(data["rule"])
+            return cls(**{**data, "class_names": tuple(data["class_names"]), "rule": rule})
+        except (KeyError, TypeError, AttributeError, SKDError) as error:
+            raise ValueError(f"its contract is not understood ({error})") from error

@@ -1,0 +1,111 @@
+"""Opening a model file: checksum, contract, and a session that is safe to share between threads."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from MonaiSKD.errors import SKDError
+from MonaiSKD.runtime.contract import CONTRACT_KEY, OUTPUTS, Contract, unsealed
+from MonaiSKD.runtime.providers import resolve_providers
+
+# A student has a few megabytes; what is larger was not written by this package, and is not taken into memory.
+_LARGEST_BYTES = 1 << 30
+
+
+@dataclass(frozen=True, eq=False)
+class ModelFile:
+    """An opened model file.
+
+    Attributes:
+        path: of the file.
+        contract: what the file says of itself.
+        sha256: of its content without the seal.
+        session: ONNX Runtime's; `run` may be called from several threads at once.
+    """
+
+    path: Path
+    contract: Contract
+    sha256: str
+    session: Any
+
+    def run(self, images: npt.NDArray[np.float32], outputs: Sequence[str] = OUTPUTS) -> list[npt.NDArray[np.float32]]:
+        """Classify canonical images.
+
+        Args:
+            images: float32 (N, 1, H, W) in [0, 1].
+            outputs: which of "probabilities" (N, K), "heatmap" (N, K, h, w) and "atypicality" (N,) to compute; what is
+                not asked for is not computed.
+
+        Raises:
+            ValueError: the images are not of that shape or type.
+        """
+        import onnxruntime
+
+        if images.ndim != 4 or images.shape[1] != 1 or images.dtype != np.float32:
+            raise ValueError(f"images must be float32 (N, 1, H, W), not {images.dtype} {images.shape}")
+        options = onnxruntime.RunOptions()
+        options.only_execute_path_to_fetches = True
+        answers: list[npt.NDArray[np.float32]] = self.session.run(list(outputs), {"image": images}, options)
+        return answers
+
+
+def open_model(path: str | os.PathLike[str], provider: str = "auto") -> ModelFile:
+    """Open a model file.
+
+    Args:
+        path: an .onnx file that `monai-skd export` or `monai-skd train` wrote.
+        provider: see :func:`MonaiSKD.runtime.providers.resolve_providers`.
+
+    Raises:
+        SKDError: the file is absent, damaged, foreign, of another version, or cannot be run.
+    """
+    import onnxruntime
+
+    file = Path(path)
+    content = _content(file)
+    try:
+        digest = unsealed(content)
+    except ValueError as error:
+        raise _refused(file, error) from error
+    options = onnxruntime.SessionOptions()
+    # Parallelism comes from several images or slices at once; threads inside one small network only wait.
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        # From bytes, so that no file beside it can be drawn in.
+        session = onnxruntime.InferenceSession(content, options, providers=resolve_providers(provider))
+        stored = session.get_modelmeta().custom_metadata_map
+        contract = Contract.from_dict(json.loads(stored[CONTRACT_KEY]))
+        names = [entry.name for entry in session.get_outputs()]
+        if [entry.name for entry in session.get_inputs()] != ["image"] or names != list(OUTPUTS):
+            raise ValueError(f"its outputs are {names}")
+    except SKDError:
+        raise
+    except Exception as error:  # ONNX Runtime raises classes of its own, which share no other base
+        raise _refused(file, error) from error
+    return ModelFile(file, contract, digest, session)
+
+
+def _content(file: Path) -> bytes:
+    try:
+        if file.stat().st_size > _LARGEST_BYTES:
+            raise _refused(file, ValueError("it is larger than 1 GB"))
+        return file.read_bytes()
+    except OSError as error:
+        cause = f"cannot be read ({error.strerror or error})"
+        raise SKDError(file, cause, "Check the path", code="not_found") from error
+
+
+def _refused(file: Path, error: Exception) -> SKDError:
+    reason = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
+    cause = f"is not a model file of this package: {reason}"
+    return SKDError(file, cause, "Export it again with: monai-skd export RUN --out model.onnx", code="model")
