@@ -88,6 +88,10 @@ class ViewsDataset(Dataset[Item]):
             item[key] = canonical if self.augment is None else self._augmented(canonical, epoch, index, view)
         return item
 
+    def images(self) -> list[Tensor]:
+        """The canonical images [1, S, S] themselves, without augmentation, in order."""
+        return [torch.as_tensor(self.cached[index]["image"]) for index in range(len(self))]
+
     def single_view(self) -> ViewsDataset:
         """The same images, read once for both, with one view per item."""
         other = copy.copy(self)

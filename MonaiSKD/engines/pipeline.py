@@ -1,4 +1,4 @@
-"""The whole run: teach the teacher, teach two students, fine-tune one, measure it, and leave one folder."""
+"""The whole run: teach the teacher, teach two students, fine-tune one, and hand it to the finish."""
 
 from __future__ import annotations
 
@@ -14,17 +14,30 @@ from monai.data import DataLoader
 
 import MonaiSKD
 from MonaiSKD.datasets import SPLITS, DataList
+from MonaiSKD.engines.data import ViewsDataset
 from MonaiSKD.engines.distributed import rank
 from MonaiSKD.engines.handlers import mean_parts
 from MonaiSKD.engines.initialise import Initialised
-from MonaiSKD.engines.runfolder import CONFIG, METRICS, PLAN, REPORT, SUMMARY, save_model
+from MonaiSKD.engines.runfolder import (
+    CONFIG,
+    METRICS,
+    MODEL_FILE,
+    PLAN,
+    REPORT,
+    SUMMARY,
+    save_model,
+    save_typicality,
+)
 from MonaiSKD.engines.stages import Stage, start_from
 from MonaiSKD.evaluation import (
+    Calibration,
     Example,
     ReportData,
+    atypicality,
+    calibrate,
     classification_metrics,
     count_parameters,
-    fit_temperature,
+    fit_typicality,
     multiply_adds,
     peak_memory_bytes,
     plot_summary,
@@ -33,6 +46,8 @@ from MonaiSKD.evaluation import (
 from MonaiSKD.evaluation.predict import predict
 from MonaiSKD.files import write_json
 from MonaiSKD.models import Classifier, Teacher
+from MonaiSKD.models.typicality import LIMIT, Typicality
+from MonaiSKD.reading import Modality
 
 
 @dataclass
@@ -44,6 +59,7 @@ class Pipeline:
     Attributes:
         output_dir: the run folder.
         title: headline of the report.
+        model: name and version that the model file will carry.
         modality: canonical-image rule.
         recipe: every option of the run, as the configuration gives it; recorded.
         datalist: the data; its test split is read once, at the end.
@@ -51,19 +67,22 @@ class Pipeline:
         initialised: the students and their plans.
         network: what the kept student is loaded into.
         stages: "teacher", "dual", "finetune"; those of no epochs are left out.
+        training: the training images; what is typical is learned from them.
         loaders: split -> loader of canonical images ("val", "test").
         device: where to predict.
     """
 
     output_dir: str | Path
     title: str
-    modality: str
+    model: Mapping[str, str]
+    modality: Modality
     recipe: Mapping[str, Any]
     datalist: DataList
     teacher: Teacher
     initialised: Initialised
     network: Classifier
     stages: list[Stage]
+    training: ViewsDataset
     loaders: Mapping[str, DataLoader]
     device: torch.device
 
@@ -94,23 +113,40 @@ class Pipeline:
         if rank() > 0:
             return
         names = list(self.datalist.class_names)
-        temperature = fit_temperature(predictions["val"][0].numpy(), predictions["val"][1].numpy())
-        metrics: dict[str, Any] = {}
-        for split, (logits, labels) in predictions.items():
-            calibrated = (logits / temperature).softmax(1).numpy()
-            metrics[split] = classification_metrics(calibrated, labels.numpy(), names)
-            raw = classification_metrics(logits.softmax(1).numpy(), labels.numpy(), names, bootstrap=0)
-            metrics[split]["ece_before_calibration"] = raw["ece"]["value"]
-        metrics["cost"] = self._cost()
-        self.network.temperature.fill_(temperature)
+        calibration = calibrate(*predictions["val"], self.recipe["sensitivity"])
+        metrics: dict[str, Any] = {
+            split: {
+                **classification_metrics(calibration.probabilities(logits), labels.numpy(), names),
+                **calibration.account(logits, labels, names),
+            }
+            for split, (logits, labels) in predictions.items()
+        }
+        self.network.temperature.fill_(calibration.temperature)
         save_model(folder, self.network)
-        config = {"contract": self._contract(names, temperature), "recipe": dict(self.recipe)}
+        typicality = self._typicality(metrics)
+        save_typicality(folder, typicality)
+        metrics["cost"] = self._cost()
+        config = {"contract": self._contract(names, calibration), "recipe": dict(self.recipe)}
         write_json(folder / CONFIG, config)
         write_json(folder / METRICS, metrics)
         logits, labels = predictions["test"]
-        report = self._report(metrics, config, (logits / temperature).softmax(1).numpy(), labels.numpy())
+        report = self._report(metrics, config, calibration.probabilities(logits), labels.numpy())
         write_report(folder / REPORT, report)
         plot_summary(folder / SUMMARY, report)
+        from MonaiSKD.export.run import export  # it reads the run folder, so it knows this package
+
+        export(folder, folder / MODEL_FILE)
+
+    def _typicality(self, metrics: dict[str, Any]) -> Typicality:
+        """Fit it on training and validation images; note which share of each split lies beyond the limit."""
+        images = {split: loader.dataset.images() for split, loader in self.loaders.items()}
+        typicality = fit_typicality(
+            self.network, self.training.images(), images["val"], self.modality, self.device, self.recipe["seed"]
+        )
+        for split, held_out in images.items():
+            beyond = atypicality(self.network, typicality, held_out, self.device) > LIMIT
+            metrics[split]["atypical_share"] = float(beyond.double().mean())
+        return typicality
 
     def _cost(self) -> dict[str, Any]:
         seconds = {stage.name: stage.means.seconds for stage in self.stages}
@@ -126,15 +162,19 @@ class Pipeline:
             "device": str(self.device),
         }
 
-    def _contract(self, names: list[str], temperature: float) -> dict[str, Any]:
+    def _contract(self, names: list[str], calibration: Calibration) -> dict[str, Any]:
         """What must be known to use the weights rightly; it becomes the model file's metadata."""
         dual, final = next(s for s in self.stages if s.name == "dual").best, self.stages[-1].best
         return {
+            **self.model,
+            "title": self.title,
             "modality": self.modality,
             "class_names": names,
             "student": self.recipe["student"],
             "image_size": self.network.image_size,
-            "temperature": temperature,
+            "temperature": calibration.temperature,
+            "sensitivity": self.recipe["sensitivity"],
+            "thresholds": dict(zip(names, calibration.thresholds, strict=True)),
             "teacher": {"name": self.teacher.name, "source": self.teacher.source, "licence": self.teacher.licence},
             "kept": {"student": dual.index, "dual_epoch": dual.epoch, "finetune_epoch": final.epoch},
             "training_data_sha256": self.datalist.sha256(),

@@ -1,18 +1,25 @@
 """How good a classifier is, how well it knows that, and what it costs."""
 
+from MonaiSKD.evaluation.atypicality import atypicality, fit_typicality
 from MonaiSKD.evaluation.calibration import expected_calibration_error, fit_temperature
 from MonaiSKD.evaluation.cost import count_parameters, multiply_adds, peak_memory_bytes
 from MonaiSKD.evaluation.metrics import classification_metrics
 from MonaiSKD.evaluation.plots import Example
 from MonaiSKD.evaluation.report import ReportData, plot_summary, write_report
+from MonaiSKD.evaluation.thresholds import Calibration, calibrate, fit_thresholds
 
 __all__ = [
+    "Calibration",
     "Example",
     "ReportData",
+    "atypicality",
+    "calibrate",
     "classification_metrics",
     "count_parameters",
     "expected_calibration_error",
     "fit_temperature",
+    "fit_thresholds",
+    "fit_typicality",
     "multiply_adds",
     "peak_memory_bytes",
     "plot_summary",

@@ -63,7 +63,7 @@ def fit_typicality(
         torch.manual_seed(seed)
         typicality = _fitted(*features)
     held_out = typicality.score(_features(classifier, torch.stack([torch.as_tensor(v) for v in validation]), device))
-    typicality.limit.fill_(float(torch.quantile(held_out, TYPICAL_SHARE)))
+    typicality.limit.fill_(float(torch.quantile(held_out.detach(), TYPICAL_SHARE)))
     return typicality.requires_grad_(False).eval()
 
 

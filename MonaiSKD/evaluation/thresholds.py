@@ -1,9 +1,71 @@
-"""From which probability a class counts as present, for a sensitivity that the user chose."""
+"""Calibration as one step: the temperature, and from which probability a class counts as present."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
+
+from MonaiSKD.evaluation.calibration import expected_calibration_error, fit_temperature
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What validation data say about how to read the logits.
+
+    Attributes:
+        temperature: that logits are divided by.
+        thresholds: K probabilities.
+    """
+
+    temperature: float
+    thresholds: tuple[float, ...]
+
+    def probabilities(self, logits: Tensor) -> npt.NDArray[np.float64]:
+        """Logits [N, K] -> calibrated probabilities [N, K]."""
+        result: npt.NDArray[np.float64] = (logits.double() / self.temperature).softmax(1).numpy()
+        return result
+
+    def account(self, logits: Tensor, labels: Tensor, class_names: Sequence[str]) -> dict[str, Any]:
+        """Calibration error before the temperature, and what the thresholds reach on these data, class by class.
+
+        A class without a case, or with nothing but cases, has no such figure: None.
+        """
+        p, y = self.probabilities(logits), labels.numpy()
+        reached = p >= np.array(self.thresholds)
+        return {
+            "ece_before_calibration": expected_calibration_error(logits.softmax(1).numpy(), y),
+            "thresholds": {
+                name: {
+                    "threshold": self.thresholds[k],
+                    "sensitivity": _share(reached[y == k, k]),
+                    "specificity": _share(~reached[y != k, k]),
+                }
+                for k, name in enumerate(class_names)
+            },
+        }
+
+
+def _share(hits: npt.NDArray[np.bool_]) -> float | None:
+    return float(hits.mean()) if hits.size else None
+
+
+def calibrate(logits: Tensor, labels: Tensor, sensitivity: float) -> Calibration:
+    """Fit temperature, then thresholds.
+
+    Args:
+        logits: [N, K], of validation data.
+        labels: [N], class indices.
+        sensitivity: see :func:`fit_thresholds`.
+    """
+    temperature = fit_temperature(logits.numpy(), labels.numpy())
+    raw = Calibration(temperature, ())
+    thresholds = fit_thresholds(raw.probabilities(logits), labels.numpy(), sensitivity)
+    return Calibration(temperature, tuple(thresholds))
 
 
 def fit_thresholds(probabilities: npt.ArrayLike, labels: npt.ArrayLike, sensitivity: float) -> list[float]:

@@ -53,7 +53,8 @@ def _traced(graph: nn.Module) -> onnx.ModelProto:
     # Sizes at which no shortcut (such as "is already of the right size") is taken into the trace.
     example = torch.rand(2, 1, 131, 149)
     chatter = contextlib.redirect_stdout(io.StringIO())
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    for chatty in ("torch.onnx", "onnxscript", "onnx_ir"):
+        logging.getLogger(chatty).setLevel(logging.ERROR)
     with warnings.catch_warnings(), chatter, torch.no_grad():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(

@@ -121,12 +121,12 @@ def _volume(path: Path, stored: Any) -> Volume:
 def _inflated(path: Path, proxy: Any) -> npt.NDArray[Any]:
     """The stored values of a compressed file; in pieces, for nibabel would hold them twice for a moment."""
     values: npt.NDArray[Any] = np.empty(proxy.shape, proxy.dtype, order="F")
-    raw = memoryview(values.reshape(-1, order="F").view(np.uint8))
+    raw: Any = values.reshape(-1, order="F").view(np.uint8)
     with gzip.open(path, "rb") as stream:
         stream.seek(proxy.offset)
         done = 0
         while done < len(raw):
-            count = stream.readinto(raw[done : done + _PIECE_BYTES])  # type: ignore[attr-defined]
+            count = stream.readinto(raw[done : done + _PIECE_BYTES])
             if not count:
                 raise EOFError(f"{len(raw) - done} bytes of its values are missing")
             done += count

@@ -73,7 +73,7 @@ def _dicom(source: Source, rule: CanonicalRule) -> Series:
     header = open_dataset(path, pixels=False)
     if rule.modality == "chest_xray":
         if len(source.files) > 1 or frame_count(header) > 1:
-            raise wrong_for_radiograph(source.path, max(len(source.files), frame_count(header)))
+            raise wrong_for_radiograph(source.path)
         series = one_image(read_image(path, rule), source.files, identity(header))
         return replace(series, instances=(Instance(path),))
     stack = sort_stack(_stack(source))

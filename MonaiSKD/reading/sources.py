@@ -84,8 +84,7 @@ def find_sources(
     gathered: list[Slice] = []
     for given in paths:
         path = Path(given)
-        is_folder = path.is_dir()
-        for file, is_dicom, error in walk.folder(path) if is_folder else walk.named(path):
+        for file, is_dicom, error, is_alone in walk.folder(path) if path.is_dir() else walk.named(path):
             if error is not None or not is_dicom or rule.modality == "chest_xray":
                 yield Source(str(file), (str(file),), error=error)
                 continue
@@ -95,10 +94,10 @@ def find_sources(
                 yield Source(str(file), (str(file),), error=refusal)
                 continue
             # What is named by itself, and a file of several frames, is not joined with others.
-            if is_folder and len(slices) == 1:
-                gathered += slices
-            else:
+            if is_alone or len(slices) > 1:
                 yield from (_source(stack, str(file)) for stack in stacks_of(slices))
+            else:
+                gathered += slices
     yield from _series_sources(gathered)
 
 
@@ -126,6 +125,7 @@ class _Found(NamedTuple):
     file: Path
     is_dicom: bool
     error: SKDError | None = None
+    is_alone: bool = False
 
 
 @dataclass
@@ -147,7 +147,7 @@ class _Walk:
             yield from self._disc(file)
         else:
             self.files.add(os.path.realpath(file))
-            yield _Found(file, _is_dicom(file, head))
+            yield _Found(file, _is_dicom(file, head), is_alone=True)
 
     def folder(self, folder: Path) -> Iterator[_Found]:
         """The images of a folder, by name; a folder that is reached again, such as by a link, is left out."""

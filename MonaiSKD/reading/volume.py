@@ -126,7 +126,7 @@ def volume_series(
             for; it is oblique and SimpleITK is absent.
     """
     if rule.modality == "chest_xray" and not volume.is_one_slice:
-        raise wrong_for_radiograph(volume.path, max(1, min(volume.shape)))
+        raise wrong_for_radiograph(volume.path)
     warnings = check_values(volume, rule)
     if volume.is_one_slice:
         return _one_slice_series(volume, rule, files, identity, warnings)
@@ -186,9 +186,9 @@ def one_image(image: Image, files: tuple[str, ...], identity: Identity | None = 
     )
 
 
-def wrong_for_radiograph(path: object, slices: int) -> SKDError:
+def wrong_for_radiograph(path: object) -> SKDError:
     """What is said of a volume that is given as a radiograph."""
-    cause = f"holds several slices ({slices} or more); a radiograph is one picture"
+    cause = "holds several slices; a radiograph is one picture"
     return SKDError(
         path, cause, "Give the radiograph itself, or choose the model of this modality", code="wrong_modality"
     )

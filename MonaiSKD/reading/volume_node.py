@@ -60,7 +60,7 @@ def from_volume_node(
     """
     _refuse_array(values, path)
     if values.ndim == 3 and len(values) > 1:
-        raise wrong_for_radiograph(path, len(values))
+        raise wrong_for_radiograph(path)
     picture = values.reshape(values.shape[-2:])
     if values.dtype.kind == "f" and not np.isfinite(picture).all():
         raise SKDError(path, "holds pixels that are NaN or infinite", "Load the image again", "damaged")

@@ -108,7 +108,7 @@ class Result:
     @property
     def atypical(self) -> bool:
         """Whether the image is unlike those the model was trained on, so that its answer must not be relied on."""
-        return self.atypicality > self.atypicality_threshold
+        return not self.atypicality <= self.atypicality_threshold  # so that what is no number is atypical, too
 
     @property
     def decision(self) -> tuple[str, ...]:
@@ -116,13 +116,18 @@ class Result:
         present = [name for name, value in self.probabilities.items() if value >= self.thresholds[name]]
         return tuple(sorted(present, key=lambda name: -self.probabilities[name]))
 
+    def __str__(self) -> str:
+        from MonaiSKD.reporting.text import format_result
+
+        return format_result(self)
+
 
 @dataclass(frozen=True)
 class Failure:
     """An input that could not be answered, and why.
 
     Args:
-        input: the path.
+        input: the path, as the user gave it or as it was found.
         code: see :data:`MonaiSKD.errors.CODES`.
         message: the thing and the cause, in words.
         remedy: what to do about it.
@@ -132,3 +137,8 @@ class Failure:
     code: Code
     message: str
     remedy: str
+
+    def __str__(self) -> str:
+        from MonaiSKD.reporting.text import format_failure
+
+        return format_failure(self)

@@ -71,7 +71,8 @@ def test_axial_slices_are_never_squared() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "spacing", "expected"), [((3, 4), (2.0, 1.0), (5, 4)), ((3, 4), (0.9, 3.0), (3, 11)), ((1, 4), (2.0, 1.0), (1, 4))]
+    ("shape", "spacing", "expected"),
+    [((3, 4), (2.0, 1.0), (5, 4)), ((3, 4), (0.9, 3.0), (3, 11)), ((1, 4), (2.0, 1.0), (1, 4))],
 )
 def test_squared_pixels_keep_a_ramp_a_ramp(
     shape: tuple[int, int], spacing: tuple[float, float], expected: tuple[int, int]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from MonaiSKD.errors import SKDError
+from MonaiSKD.reading.dicom.header import quiet
 
 # The element MediaStorageSOPClassUID of the file meta information, always explicit little endian, with the UID of a
 # Media Storage Directory.
@@ -56,15 +57,16 @@ def _records(path: Path) -> list[tuple[str, ...]]:
     import pydicom
 
     names: list[tuple[str, ...]] = []
-    try:
-        for record in pydicom.dcmread(path).get("DirectoryRecordSequence") or []:
-            name = record.get("ReferencedFileID")
-            if name and str(record.get("DirectoryRecordType")) == "IMAGE":
-                names.append((name,) if isinstance(name, str) else tuple(str(part) for part in name))
-    # pydicom raises many kinds of error on damaged files.
-    except Exception as error:
-        cause = f"is a DICOMDIR that cannot be decoded ({error})"
-        raise SKDError(path, cause, "Give the images' folder instead", code="damaged") from error
+    with quiet():
+        try:
+            for record in pydicom.dcmread(path)["DirectoryRecordSequence"].value:
+                name = record.get("ReferencedFileID")
+                if name and str(record.get("DirectoryRecordType")) == "IMAGE":
+                    names.append((name,) if isinstance(name, str) else tuple(str(part) for part in name))
+        # pydicom raises many kinds of error on damaged files, and quotes values, such as the patient's name.
+        except Exception as error:
+            cause = f"is a DICOMDIR that cannot be decoded ({type(error).__name__})"
+            raise SKDError(path, cause, "Give the images' folder instead", code="damaged") from None
     return names
 
 

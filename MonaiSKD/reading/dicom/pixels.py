@@ -65,13 +65,13 @@ def stored_frame(dataset: Dataset, frame: int = 0) -> npt.NDArray[Any]:
             values = _decode(dataset, frame)
             if photometric(dataset) == "PALETTE COLOR":
                 values = _greys(dataset, values)
-        except SKDError:
+        except (SKDError, KeyboardInterrupt, SystemExit):
             raise
         except MemoryError:
             raise SKDError(thing(dataset), "does not fit into the memory", "Reduce its size", "too_large") from None
-        # Decoders are plugins in several languages; on malformed data they raise whatever they like. The original is
-        # dropped, for pydicom quotes header values, which may be a patient's name.
-        except Exception as error:
+        # Decoders are plugins in several languages; on malformed data they raise whatever they like (a panic of one in
+        # Rust is no Exception). The original is dropped, for pydicom quotes header values, maybe a patient's name.
+        except BaseException as error:
             kind = type(error).__name__
             raise SKDError(thing(dataset), f"has pixels that cannot be decoded ({kind})", _REPLACE, "damaged") from None
     if values.shape != (dataset.Rows, dataset.Columns) or values.dtype.kind not in "iuf":

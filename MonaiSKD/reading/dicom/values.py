@@ -46,6 +46,7 @@ Values = npt.NDArray[Any]
 
 # A slice of a body lies in air; values that never go below this are no Hounsfield units (fat is -100, air -1000).
 _NO_AIR = -200.0
+_SAMPLE = 997  # every such pixel is looked at first
 
 
 def modality_values(dataset: Dataset, values: Values, frame: int = 0) -> npt.NDArray[np.float64]:
@@ -136,6 +137,15 @@ class _Counts:
                 self._counts[self._padding] = 0
         return values, self._counts
 
+    def varies(self, values: Values) -> bool:
+        """Whether not all pixels have the same of the values; a few of them, which spare the count, mostly say so."""
+        if self._indices is not None and self._padding is None:
+            few = values[self._indices.ravel()[::_SAMPLE]]
+            if few.min() < few.max():
+                return True
+        present = self.present(values)
+        return bool(present.size and present.min() < present.max())
+
     def present(self, values: Values) -> Values:
         """The values that occur; none at all where everything is padding."""
         found, counts = self.of(values)
@@ -156,8 +166,7 @@ def _brightness(
         warnings += wanted.warnings
         if wanted.apply is not None:
             shown = wanted.apply(modality).astype(np.float32)
-            visible, present = counts.present(shown), counts.present(modality)
-            if not present.size or visible.min() < visible.max() or present.min() == present.max():
+            if counts.varies(shown) or not counts.varies(modality):
                 return (1.0 - shown if inverts else shown), [wanted.applied, *inverted], warnings
             warnings.append("the window shows nothing of the picture and was left out")
     directed = -modality if inverts else modality

@@ -50,8 +50,7 @@ def outcome(path: Path, modality: str) -> str:
     try:
         image = read_image(path, RULES[modality])
     except SKDError as error:
-        assert error.thing == str(path)
-        return error.code
+        return error.code if error.thing == str(path) else "of another file"
     assert image.pixels.dtype == np.float32
     assert image.pixels.shape[0] == 1
     assert 0.0 <= image.pixels.min() <= image.pixels.max() <= 1.0
@@ -101,10 +100,8 @@ def test_lossy_transfer_syntaxes_come_close(dicom: Path, name: str, worst: float
 
 
 def test_one_radiograph_in_two_encodings_is_one_image_bright_where_dense(dicom: Path) -> None:
-    one, two = (
-        read_image(dicom / "cxr" / f"cr_chest_mono1_{kind}.dcm", RULES["chest_xray"])
-        for kind in ("j2k_lossy", "jpegls")
-    )
+    files = [dicom / "cxr" / f"cr_chest_mono1_{kind}.dcm" for kind in ("j2k_lossy", "jpegls")]
+    one, two = (read_image(path, RULES["chest_xray"]) for path in files)
     assert one.applied == two.applied == ("window 15000 / 30000 (LINEAR)", "inverted (MONOCHROME1)")
     assert np.abs(one.pixels - two.pixels).mean() < 0.005
 

@@ -1,0 +1,69 @@
+"""From what a volume's slices say one by one to what the volume says."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from MonaiSKD.runtime.result import Slices
+
+Array = npt.NDArray[np.float32]
+
+# A volume counts as typical when this share of its slices is at least as typical: a brain scan also shows neck and air.
+_TYPICAL_SHARE = 0.2
+_KEY_SLICES = 3
+# Key slices lie at least this share of the volume apart, so that three of them do not show the same thing.
+_APART = 0.05
+
+
+def combine(
+    probabilities: Array, atypicality: Array, limit: float, positions: tuple[float, ...] | None = None
+) -> tuple[Array, float, Slices]:
+    """The volume's probabilities, its atypicality, and the account of its slices.
+
+    The probabilities are the mean over the slices that the model was made for; over all where it was made for none.
+    No collection of labelled volumes was at hand, so this rule is plain rather than tuned: a small lesion in few
+    slices moves a mean little, and the slices' own curve shows it.
+
+    Args:
+        probabilities: (S, K), of the slices in order.
+        atypicality: (S,).
+        limit: above it a slice is unlike the training images.
+        positions: millimetres of each slice along the normal.
+
+    Returns:
+        probabilities (K,), atypicality, slices.
+
+    Raises:
+        ValueError: there is no slice.
+
+    Example:
+        >>> p = np.array([[0.9, 0.1], [0.7, 0.3], [0.0, 1.0]], dtype=np.float32)
+        >>> mean, atypical, slices = combine(p, np.array([0.1, 0.2, 0.9], dtype=np.float32), 0.5)
+        >>> mean.round(2).tolist(), round(atypical, 2), slices.used.tolist(), slices.key
+        ([0.8, 0.2], 0.1, [True, True, False], (0, 1))
+    """
+    if not len(probabilities):
+        raise ValueError("a volume has at least one slice")
+    used = atypicality <= limit
+    if not used.any():
+        used = np.ones_like(used)
+    mean: Array = probabilities[used].mean(axis=0, dtype=np.float64).astype(np.float32)
+    needed = math.ceil(_TYPICAL_SHARE * len(atypicality))
+    of_volume = float(np.sort(atypicality)[needed - 1])
+    key = _key_slices(probabilities[:, int(mean.argmax())], used)
+    return mean, of_volume, Slices(probabilities, atypicality, used, key, positions)
+
+
+def _key_slices(values: Array, used: npt.NDArray[np.bool_]) -> tuple[int, ...]:
+    """The slices in use that speak most for the label, the strongest first, at some distance from each other."""
+    apart = max(1, round(_APART * len(values)))
+    chosen: list[int] = []
+    for index in np.argsort(-np.where(used, values, -1), kind="stable"):
+        if used[index] and all(abs(int(index) - other) >= apart for other in chosen):
+            chosen.append(int(index))
+        if len(chosen) == _KEY_SLICES:
+            break
+    return tuple(chosen)
