@@ -1,14 +1,16 @@
 """The command `monai-skd`: parses, calls one function, prints.
 
-Exit codes: 0 done; 1 a defect of this program (with --debug: its traceback); 2 something the user can mend;
-3 `check-data` found a leak; 130 interrupted.
+Exit codes: 0 done; 1 `classify` could not answer every input, or a defect of this program (with --debug: its
+traceback); 2 something the user can mend; 3 `check-data` found a leak; 130 interrupted.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +19,7 @@ from typing import Any
 from MonaiSKD import __version__
 from MonaiSKD.errors import SKDError
 
+UNANSWERED = 1
 LEAK = 3
 
 
@@ -25,10 +28,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = build_parser()
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("highdicom").setLevel(logging.WARNING)  # it reports every module that it copies
     try:
         return int(options.command(options) or 0)
     except KeyboardInterrupt:
-        return _failed("interrupted; the same command goes on from the last epoch", 130)
+        return _failed("interrupted; the same command of a training goes on from the last epoch", 130)
+    except BrokenPipeError:  # the reader of standard output has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return UNANSWERED
     except Exception as error:
         if options.debug:
             raise
@@ -63,7 +70,14 @@ def build_parser() -> argparse.ArgumentParser:
         command.set_defaults(command=function)
         return command
 
+    _add_classify(add("classify", _classify, "Classify images, series and folders with a model file."))
     _add_train(add("train", _train, "Train a small classifier on labelled images."))
+    command = add("export", _export, "Write a trained classifier as one self-contained model file.")
+    command.add_argument("run", metavar="RUN", help="run folder of a training")
+    command.add_argument("--out", metavar="FILE", required=True, help="by convention model.onnx")
+    command.add_argument(
+        "--precision", default="float16", choices=["float32", "float16", "int8"], help="of the weights"
+    )
     command = add("evaluate", _evaluate, "Measure a trained classifier on labelled images.")
     command.add_argument("run", metavar="RUN_OR_MODEL", help="run folder, or the model.pt in it")
     command.add_argument("data", metavar="DATA", help="folder, CSV or MONAI datalist")
@@ -110,6 +124,54 @@ def _add_train(command: argparse.ArgumentParser) -> None:
     command.add_argument("--unlabeled", metavar="DIR", help="further images without labels")
     command.add_argument("--quiet", action="store_true", help="no progress bar")
     command.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="any entry of train.json")
+
+
+def _add_classify(command: argparse.ArgumentParser) -> None:
+    command.add_argument("model", metavar="MODEL", help="bundle's short name, run folder, or .onnx file")
+    command.add_argument("paths", metavar="PATH", nargs="+", help="DICOM, NIfTI, NRRD, PNG, JPEG, TIFF; or folders")
+    command.add_argument("--recursive", action="store_true", help="walk folders below the named ones, too")
+    command.add_argument("--json", action="store_true", help="one JSON object a line instead of text")
+    command.add_argument("--csv", metavar="FILE", help="write a table")
+    command.add_argument("--heatmaps", metavar="DIR", help="save where the evidence lies")
+    command.add_argument(
+        "--heatmap-format",
+        default="png",
+        choices=["png", "secondary-capture", "parametric-map"],
+        help="the latter two are DICOM objects; what is not DICOM gets a PNG",
+    )
+    command.add_argument("--sr", metavar="DIR", help="write a DICOM SR per study")
+    command.add_argument("--report", metavar="FILE.html", help="write a page with pictures")
+    command.add_argument("--explain", action="store_true", help="say what was done to each image, and all warnings")
+    command.add_argument("--identify", action="store_true", help="write patient names and numbers into the outputs")
+    command.add_argument("--threads", type=_positive, metavar="N", help="inputs at once (all processors)")
+    command.add_argument("--provider", default="auto", metavar="NAME", help="auto, cpu, cuda, openvino, ...")
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value
+
+
+def _classify(options: argparse.Namespace) -> int:
+    from MonaiSKD.classification import Wishes, classify
+    from MonaiSKD.runtime import Classifier
+
+    if options.json and isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
+    names = ("json", "csv", "heatmaps", "heatmap_format", "sr", "report", "explain", "identify")
+    wishes = Wishes(**{name: getattr(options, name) for name in names})
+    classifier = Classifier(options.model, provider=options.provider, threads=options.threads)
+    totals = classify(classifier, options.paths, wishes, recursive=options.recursive)
+    return UNANSWERED if totals.failed else 0
+
+
+def _export(options: argparse.Namespace) -> None:
+    from MonaiSKD.export.run import export
+
+    path = export(options.run, options.out, options.precision)
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 
 
 def _train(options: argparse.Namespace) -> None:

@@ -33,11 +33,11 @@ from MonaiSKD.evaluation import (
     Calibration,
     Example,
     ReportData,
-    atypicality,
     calibrate,
     classification_metrics,
     count_parameters,
     fit_typicality,
+    measure_atypicality,
     multiply_adds,
     peak_memory_bytes,
     plot_summary,
@@ -133,9 +133,10 @@ class Pipeline:
         report = self._report(metrics, config, calibration.probabilities(logits), labels.numpy())
         write_report(folder / REPORT, report)
         plot_summary(folder / SUMMARY, report)
-        from MonaiSKD.export.run import export  # it reads the run folder, so it knows this package
+        if self.recipe["export"] is not None:
+            from MonaiSKD.export.run import export  # it reads the run folder, so it knows this package
 
-        export(folder, folder / MODEL_FILE)
+            export(folder, folder / MODEL_FILE, self.recipe["export"])
 
     def _typicality(self, metrics: dict[str, Any]) -> Typicality:
         """Fit it on training and validation images; note which share of each split lies beyond the limit."""
@@ -144,7 +145,7 @@ class Pipeline:
             self.network, self.training.images(), images["val"], self.modality, self.device, self.recipe["seed"]
         )
         for split, held_out in images.items():
-            beyond = atypicality(self.network, typicality, held_out, self.device) > LIMIT
+            beyond = measure_atypicality(self.network, typicality, held_out, self.device) > LIMIT
             metrics[split]["atypical_share"] = float(beyond.double().mean())
         return typicality
 

@@ -1,6 +1,6 @@
 """How good a classifier is, how well it knows that, and what it costs."""
 
-from MonaiSKD.evaluation.atypicality import atypicality, fit_typicality
+from MonaiSKD.evaluation.atypicality import fit_typicality, measure_atypicality
 from MonaiSKD.evaluation.calibration import expected_calibration_error, fit_temperature
 from MonaiSKD.evaluation.cost import count_parameters, multiply_adds, peak_memory_bytes
 from MonaiSKD.evaluation.metrics import classification_metrics
@@ -12,7 +12,6 @@ __all__ = [
     "Calibration",
     "Example",
     "ReportData",
-    "atypicality",
     "calibrate",
     "classification_metrics",
     "count_parameters",
@@ -20,6 +19,7 @@ __all__ = [
     "fit_temperature",
     "fit_thresholds",
     "fit_typicality",
+    "measure_atypicality",
     "multiply_adds",
     "peak_memory_bytes",
     "plot_summary",

@@ -68,7 +68,7 @@ def fit_typicality(
 
 
 @torch.no_grad()
-def atypicality(
+def measure_atypicality(
     classifier: Classifier, typicality: Typicality, images: Sequence[Tensor], device: torch.device
 ) -> Tensor:
     """Atypicality [N] of canonical images [1, S, S] of one size; above 0.5 lies beyond the limit."""

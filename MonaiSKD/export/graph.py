@@ -50,4 +50,5 @@ class ModelGraph(nn.Module):
         """Canonical images -> :class:`Answer`."""
         inputs = self.classifier.prepare(image)
         probabilities = self.classifier(image).softmax(1)
-        return Answer(probabilities, self.evidence(inputs), self.typicality(typicality_features(self.classifier, image)))
+        atypicality = self.typicality(typicality_features(self.classifier, image))
+        return Answer(probabilities, self.evidence(inputs), atypicality)

@@ -2,9 +2,9 @@
 
 Convolutional students: class activation maps (Zhou et al., "Learning Deep Features for Discriminative Localization",
 CVPR 2016, arXiv 1512.04150). A stride of 32 would leave 4 x 4 cells of a 112 pixel image, so the last stages run once
-more with their strides turned into dilations (the algorithme a trous; Yu et al., "Dilated Residual Networks", CVPR 2017,
-arXiv 1705.09914). That changes no weight and computes the same network at the positions in between: the coarse map is
-exactly a subset of the fine one.
+more with their strides turned into dilations (Yu et al., "Dilated Residual Networks", CVPR 2017, arXiv 1705.09914).
+That changes no weight and computes the same network at the positions in between: the coarse map is exactly a subset of
+the fine one.
 
 Transformers: the classification head reads every patch token of the last block as it reads the class token.
 """
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -39,6 +38,7 @@ def class_evidence(classifier: Classifier) -> nn.Module:
         SKDError: the backbone is neither a timm EfficientNet, ConvNeXt nor Vision Transformer.
 
     Example:
+        >>> import torch
         >>> network = Classifier("tf_efficientnet_lite_xs", num_classes=3, image_size=64).eval()
         >>> class_evidence(network)(torch.zeros(2, 3, 64, 64)).shape
         torch.Size([2, 3, 8, 8])
@@ -141,5 +141,3 @@ def _moved(maps: Tensor, shift: float) -> Tensor:
     near, far = (slice(1, None), slice(None, -1)) if shift > 0 else (slice(None, -1), slice(1, None))
     rows = (1 - part) * padded[:, :, near] + part * padded[:, :, far]
     return (1 - part) * rows[..., near] + part * rows[..., far]
-
-

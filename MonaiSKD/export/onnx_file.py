@@ -47,7 +47,6 @@ def model_bytes(graph: nn.Module, contract: Contract, precision: Precision) -> b
     return sealed(model.SerializeToString())
 
 
-
 def _traced(graph: nn.Module) -> onnx.ModelProto:
     free = {0: torch.export.Dim("N"), 2: torch.export.Dim("H", min=1), 3: torch.export.Dim("W", min=1)}
     # Sizes at which no shortcut (such as "is already of the right size") is taken into the trace.

@@ -56,9 +56,7 @@ class Classifier:
         result.label, result.probabilities, result.atypical
     """
 
-    def __init__(
-        self, model: str | os.PathLike[str], *, provider: str = "auto", threads: int | None = None
-    ) -> None:
+    def __init__(self, model: str | os.PathLike[str], *, provider: str = "auto", threads: int | None = None) -> None:
         self._file = open_model(find_model(model), provider)
         self.threads = max(1, threads or os.cpu_count() or 1)
         self.model = ModelIdentity(self.contract.name, self.contract.version, self._file.sha256)
@@ -104,6 +102,10 @@ class Classifier:
             on_skip: called with the path of each file in a folder that is no image.
         """
         sources = find_sources(paths, self.contract.rule, recursive=recursive, on_skip=on_skip)
+        return self.each(sources, heatmaps=heatmaps)
+
+    def each(self, sources: Iterable[Source], *, heatmaps: bool = False) -> Iterator[Result | Failure]:
+        """Classify sources, several at once, in order; what fails becomes a :class:`Failure`."""
         return _in_order(lambda source: self.attempt(source, heatmaps=heatmaps), sources, self.threads)
 
     def attempt(self, source: Source, *, heatmaps: bool = False) -> Result | Failure:
@@ -182,7 +184,8 @@ class Classifier:
             return images[0], self._run(images)
 
         parts = list(_in_order(part, iter(range(0, len(series), _BATCH)), self.threads))
-        probabilities, evidence, atypicality = (np.concatenate(column) for column in zip(*(part for _, part in parts), strict=True))
+        columns = zip(*(answers for _, answers in parts), strict=True)
+        probabilities, evidence, atypicality = (np.concatenate(column) for column in columns)
         return parts[0][0], probabilities, evidence, atypicality
 
     @staticmethod

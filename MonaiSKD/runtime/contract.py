@@ -79,7 +79,8 @@ class Contract:
 
     Example:
         >>> from MonaiSKD.reading import RULES
-        >>> contract = Contract("x", "0.1.0", "", ("a", "b"), RULES["lung_ct"], 112, {"a": 0.5, "b": 0.5}, 0.9, 1.0, 1.0)
+        >>> limits = {"a": 0.5, "b": 0.5}
+        >>> contract = Contract("x", "0.1.0", "", ("a", "b"), RULES["lung_ct"], 112, limits, 0.9, 1.0, 0.5)
         >>> Contract.from_dict(contract.to_dict()) == contract
         True
     """

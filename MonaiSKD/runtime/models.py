@@ -44,4 +44,3 @@ def _of_bundle(name: str) -> Path:
         remedy = f"Train one with: monai-skd train {name} DATA --out RUN; then give RUN as the model"
         raise SKDError(f"model {name!r}", cause, remedy, code="not_found")
     return file
-

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from MonaiSKD.errors import SKDError
 
-# Short names, in the order in which "auto" would rather have them. TensorRT is left out of "auto": it compiles the model
-# for minutes at first use.
 _PROVIDERS = {
     "cuda": "CUDAExecutionProvider",
     "rocm": "ROCMExecutionProvider",

@@ -1,0 +1,169 @@
+"""The whole job of classifying on the light half: find, read, classify, and write every output that was asked for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, TextIO
+
+from MonaiSKD.errors import SKDError
+from MonaiSKD.reading.sources import Source, find_sources
+from MonaiSKD.reporting.json_lines import to_json
+from MonaiSKD.reporting.sentences import NOT_CLINICAL, Totals
+from MonaiSKD.reporting.text import format_failure, format_result, format_totals
+from MonaiSKD.runtime import Classifier, Failure, Result
+
+HeatmapFormat = Literal["png", "secondary-capture", "parametric-map"]
+# A bar for fewer inputs would be gone before it is read.
+_BAR_FROM = 5
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """Which outputs the user asked for.
+
+    Args:
+        json: JSON lines instead of text on standard output.
+        csv: a table.
+        heatmaps: a folder for heat maps.
+        heatmap_format: as PNG pictures, or as DICOM objects of the image's study.
+        sr: a folder for DICOM SR, one per study.
+        report: an HTML page.
+        explain: say what was done to each image.
+        identify: write whose image it is.
+    """
+
+    json: bool = False
+    csv: str | None = None
+    heatmaps: str | None = None
+    heatmap_format: HeatmapFormat = "png"
+    sr: str | None = None
+    report: str | None = None
+    explain: bool = False
+    identify: bool = False
+
+
+def classify(
+    classifier: Classifier,
+    paths: Sequence[str],
+    wishes: Wishes,
+    *,
+    recursive: bool = False,
+    out: TextIO | None = None,
+    err: TextIO | None = None,
+) -> Totals:
+    """Classify files and folders, and write what is wished for as the answers come.
+
+    Args:
+        classifier: an opened model.
+        paths: files and folders.
+        wishes: the outputs.
+        recursive: whether folders below the named ones are walked, too.
+        out: where answers go; standard output by default.
+        err: where progress and notes go; standard error by default.
+
+    Returns:
+        how many inputs ended where; `failed` counts those without an answer.
+
+    Raises:
+        SKDError: there is nothing to classify, or an output cannot be written.
+    """
+    out, err = out or sys.stdout, err or sys.stderr
+    skipped: list[str] = []
+    sources = list(find_sources(paths, classifier.contract.rule, recursive=recursive, on_skip=skipped.append))
+    if not sources:
+        remedy = "Name files, or folders that hold images; folders below them are walked with --recursive"
+        raise SKDError(", ".join(map(str, paths)), "there is no image", remedy, code="not_found")
+    totals = Totals()
+    for_reports: list[Result] = []
+    with ExitStack() as stack:
+        sinks = list(_sinks(classifier, wishes, out, stack))
+        wants_heat = wishes.heatmaps is not None or wishes.report is not None
+        for answer in _with_bar(classifier.each(sources, heatmaps=wants_heat), sources, err):
+            totals.add(answer)
+            for sink in sinks:
+                sink(answer)
+            if wishes.sr is not None and isinstance(answer, Result):
+                for_reports.append(replace(answer, heatmaps=()))
+    notes = [f"{len(skipped)} files are no images and were left out"] if skipped else []
+    if wishes.sr is not None:
+        notes += _write_reports(for_reports, wishes.sr)
+    if not wishes.json:
+        if totals.inputs > 1:
+            print(f"\n{format_totals(totals)}", file=out)
+        print(NOT_CLINICAL, file=out)
+    for note in notes:
+        print(note, file=err)
+    return totals
+
+
+Sink = Callable[[Result | Failure], object]
+
+
+def _sinks(classifier: Classifier, wishes: Wishes, out: TextIO, stack: ExitStack) -> Iterator[Sink]:
+    """What takes each answer; standard output comes last, so that what it says was saved is saved."""
+    if wishes.csv is not None:
+        from MonaiSKD.reporting.table import TableWriter
+
+        yield stack.enter_context(TableWriter(wishes.csv, classifier.contract.class_names, wishes.identify)).add
+    if wishes.report is not None:
+        from MonaiSKD.reporting.page import PageWriter
+
+        modality = classifier.contract.rule.modality
+        yield stack.enter_context(PageWriter(wishes.report, classifier.model, wishes.identify, modality)).add
+    yield _Printer(classifier, wishes, out)
+
+
+class _Printer:
+    """Saves heat maps and prints the answer, which names them."""
+
+    def __init__(self, classifier: Classifier, wishes: Wishes, out: TextIO) -> None:
+        self.classifier, self.wishes, self.out = classifier, wishes, out
+        self.colour = out.isatty()
+
+    def __call__(self, answer: Result | Failure) -> None:
+        saved = self._save(answer)
+        if self.wishes.json:
+            print(to_json(answer, self.wishes.identify, self.wishes.explain, saved), file=self.out, flush=True)
+        elif isinstance(answer, Failure):
+            print(format_failure(answer, self.colour), file=self.out)
+        else:
+            print(format_result(answer, self.wishes.explain, self.colour), file=self.out)
+            for path in saved or ():
+                print(f"  heat map: {path}", file=self.out)
+
+    def _save(self, answer: Result | Failure) -> Sequence[Path] | None:
+        folder = self.wishes.heatmaps
+        if folder is None or isinstance(answer, Failure):
+            return None
+        if self.wishes.heatmap_format == "png" or not any(heat.instance for heat in answer.heatmaps):
+            from MonaiSKD.reporting.overlay import save_overlays
+
+            return save_overlays(answer, folder)
+        from MonaiSKD.reporting.dicom_heatmap import write_heatmaps
+
+        as_map = self.wishes.heatmap_format == "parametric-map"
+        kind: Literal["parametric_map", "secondary_capture"] = "parametric_map" if as_map else "secondary_capture"
+        return write_heatmaps(answer.heatmaps, folder, kind, self.classifier.model)
+
+
+def _with_bar(
+    answers: Iterable[Result | Failure], sources: Sequence[Source], err: TextIO
+) -> Iterable[Result | Failure]:
+    if len(sources) < _BAR_FROM or not err.isatty():
+        return answers
+    from tqdm import tqdm
+
+    bar: Iterable[Result | Failure] = tqdm(answers, total=len(sources), file=err, unit="image", leave=False)
+    return bar
+
+
+def _write_reports(results: Sequence[Result], folder: str) -> list[str]:
+    from MonaiSKD.reporting.dicom_sr import write_reports
+
+    reports = write_reports(results, folder)
+    notes = [f"DICOM SR: {path}" for path in reports.paths]
+    return notes + [f"no DICOM SR for {one.input}: {one.message}. {one.remedy}" for one in reports.skipped]
