@@ -12,7 +12,7 @@ from typing import Literal, TextIO
 from MonaiSKD.errors import SKDError
 from MonaiSKD.reading.sources import Source, find_sources
 from MonaiSKD.reporting.json_lines import to_json
-from MonaiSKD.reporting.sentences import NOT_CLINICAL, Totals
+from MonaiSKD.reporting.sentences import NOT_CLINICAL, Totals, printable
 from MonaiSKD.reporting.text import format_failure, format_result, format_totals
 from MonaiSKD.runtime import Classifier, Failure, Result
 
@@ -79,31 +79,33 @@ def classify(
         raise SKDError(", ".join(map(str, paths)), "there is no image", remedy, code="not_found")
     totals = Totals()
     for_reports: list[Result] = []
+    few = "file is no image and was" if len(skipped) == 1 else "files are no images and were"
+    notes = [f"{len(skipped)} {few} left out"] if skipped else []
     with ExitStack() as stack:
-        sinks = list(_sinks(classifier, wishes, out, stack))
+        sinks = list(_sinks(classifier, wishes, out, notes, stack))
         wants_heat = wishes.heatmaps is not None or wishes.report is not None
-        for answer in _with_bar(classifier.each(sources, heatmaps=wants_heat), sources, err):
+        for answer in _with_bar(classifier.each(sources, heatmaps=wants_heat), sources, out, err):
             totals.add(answer)
             for sink in sinks:
                 sink(answer)
             if wishes.sr is not None and isinstance(answer, Result):
                 for_reports.append(replace(answer, heatmaps=()))
-    notes = [f"{len(skipped)} files are no images and were left out"] if skipped else []
     if wishes.sr is not None:
         notes += _write_reports(for_reports, wishes.sr)
     if not wishes.json:
         if totals.inputs > 1:
-            print(f"\n{format_totals(totals)}", file=out)
-        print(NOT_CLINICAL, file=out)
+            print(f"\n{format_totals(totals, encoding=_encoding(out))}", file=out)
+        elif not wishes.explain or totals.failed:  # the explanation ends with it
+            print(NOT_CLINICAL, file=out)
     for note in notes:
-        print(note, file=err)
+        print(printable(note), file=err)
     return totals
 
 
 Sink = Callable[[Result | Failure], object]
 
 
-def _sinks(classifier: Classifier, wishes: Wishes, out: TextIO, stack: ExitStack) -> Iterator[Sink]:
+def _sinks(classifier: Classifier, wishes: Wishes, out: TextIO, notes: list[str], stack: ExitStack) -> Iterator[Sink]:
     """What takes each answer; standard output comes last, so that what it says was saved is saved."""
     if wishes.csv is not None:
         from MonaiSKD.reporting.table import TableWriter
@@ -114,14 +116,14 @@ def _sinks(classifier: Classifier, wishes: Wishes, out: TextIO, stack: ExitStack
 
         modality = classifier.contract.rule.modality
         yield stack.enter_context(PageWriter(wishes.report, classifier.model, wishes.identify, modality)).add
-    yield _Printer(classifier, wishes, out)
+    yield _Printer(classifier, wishes, out, notes)
 
 
 class _Printer:
     """Saves heat maps and prints the answer, which names them."""
 
-    def __init__(self, classifier: Classifier, wishes: Wishes, out: TextIO) -> None:
-        self.classifier, self.wishes, self.out = classifier, wishes, out
+    def __init__(self, classifier: Classifier, wishes: Wishes, out: TextIO, notes: list[str]) -> None:
+        self.classifier, self.wishes, self.out, self.notes = classifier, wishes, out, notes
         self.colour = out.isatty()
 
     def __call__(self, answer: Result | Failure) -> None:
@@ -129,20 +131,29 @@ class _Printer:
         if self.wishes.json:
             print(to_json(answer, self.wishes.identify, self.wishes.explain, saved), file=self.out, flush=True)
         elif isinstance(answer, Failure):
-            print(format_failure(answer, self.colour), file=self.out)
+            print(format_failure(answer, self.colour, _encoding(self.out)), file=self.out)
         else:
-            print(format_result(answer, self.wishes.explain, self.colour), file=self.out)
+            print(format_result(answer, self.wishes.explain, self.colour, _encoding(self.out)), file=self.out)
             for path in saved or ():
-                print(f"  heat map: {path}", file=self.out)
+                line = printable(f"  heat map: {path}").encode(_encoding(self.out), "backslashreplace")
+                print(line.decode(_encoding(self.out)), file=self.out)
 
     def _save(self, answer: Result | Failure) -> Sequence[Path] | None:
         folder = self.wishes.heatmaps
         if folder is None or isinstance(answer, Failure):
             return None
-        if self.wishes.heatmap_format == "png" or not any(heat.instance for heat in answer.heatmaps):
-            from MonaiSKD.reporting.overlay import save_overlays
+        if self.wishes.heatmap_format != "png" and any(heat.instance for heat in answer.heatmaps):
+            try:
+                return self._save_dicom(answer, folder)
+            except SKDError as error:
+                if error.code not in ("not_found", "damaged", "unsupported"):  # of the output, not of this input
+                    raise
+                self.notes.append(f"a PNG instead of a DICOM heat map for {answer.input}: {error.cause}")
+        from MonaiSKD.reporting.overlay import save_overlays
 
-            return save_overlays(answer, folder)
+        return save_overlays(answer, folder)
+
+    def _save_dicom(self, answer: Result, folder: str) -> Sequence[Path]:
         from MonaiSKD.reporting.dicom_heatmap import write_heatmaps
 
         as_map = self.wishes.heatmap_format == "parametric-map"
@@ -150,10 +161,15 @@ class _Printer:
         return write_heatmaps(answer.heatmaps, folder, kind, self.classifier.model)
 
 
+def _encoding(out: TextIO) -> str:
+    return getattr(out, "encoding", None) or "utf-8"
+
+
 def _with_bar(
-    answers: Iterable[Result | Failure], sources: Sequence[Source], err: TextIO
+    answers: Iterable[Result | Failure], sources: Sequence[Source], out: TextIO, err: TextIO
 ) -> Iterable[Result | Failure]:
-    if len(sources) < _BAR_FROM or not err.isatty():
+    # Answers on the same terminal would be written into the bar, and show how far it is themselves.
+    if len(sources) < _BAR_FROM or out.isatty() or not err.isatty():
         return answers
     from tqdm import tqdm
 

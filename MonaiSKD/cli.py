@@ -30,9 +30,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("highdicom").setLevel(logging.WARNING)  # it reports every module that it copies
     try:
-        return int(options.command(options) or 0)
+        code = int(options.command(options) or 0)
+        print(end="", flush=True)  # here, where it is expected that the reader has gone; not when Python ends
+        return code
     except KeyboardInterrupt:
-        return _failed("interrupted; the same command of a training goes on from the last epoch", 130)
+        goes_on = "; the same command goes on from the last epoch" if options.command in (_train, _demo) else ""
+        return _failed(f"interrupted{goes_on}", 130)
     except BrokenPipeError:  # the reader of standard output has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return UNANSWERED

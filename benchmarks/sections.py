@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from MonaiSKD.errors import SKDError
 from MonaiSKD.files import atomic_path
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results.md"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
 
 
 def write_section(path: Path, name: str, text: str) -> None:

@@ -1,6 +1,9 @@
 """What several test folders need."""
 
 import os
+import shutil
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,3 +31,22 @@ def phantoms(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("phantoms")
     write_phantoms(folder, "brain_mri", per_class=(8, 4, 4), size=64, seed=1)
     return folder
+
+
+@pytest.fixture
+def in_browser(tmp_path) -> Callable[..., tuple[str, str]]:
+    """Opens a page in a real browser; gives the document after its scripts ran, and what the console said."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("there is no chromium on PATH to open the page with")
+
+    def open_page(path: Path, anchor: str = "", width: int = 1200) -> tuple[str, str]:
+        quiet = ["--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+        command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", *quiet, "--enable-logging=stderr"]
+        command += [f"--window-size={width},900", f"--user-data-dir={tmp_path / 'profile'}"]
+        command += ["--dump-dom", path.as_uri() + anchor]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+        return done.stdout, "\n".join(console)
+
+    return open_page

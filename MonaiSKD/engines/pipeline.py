@@ -14,19 +14,21 @@ from monai.data import DataLoader
 
 import MonaiSKD
 from MonaiSKD.datasets import SPLITS, DataList
+from MonaiSKD.engines.checkpoint import save_state
 from MonaiSKD.engines.data import ViewsDataset
 from MonaiSKD.engines.distributed import rank
 from MonaiSKD.engines.handlers import mean_parts
 from MonaiSKD.engines.initialise import Initialised
 from MonaiSKD.engines.runfolder import (
     CONFIG,
+    EVIDENCE,
     METRICS,
     MODEL_FILE,
     PLAN,
     REPORT,
     SUMMARY,
+    TYPICALITY,
     save_model,
-    save_typicality,
 )
 from MonaiSKD.engines.stages import Stage, start_from
 from MonaiSKD.evaluation import (
@@ -36,16 +38,20 @@ from MonaiSKD.evaluation import (
     calibrate,
     classification_metrics,
     count_parameters,
+    fit_evidence,
     fit_typicality,
     measure_atypicality,
     multiply_adds,
+    occlusion_r2,
     peak_memory_bytes,
     plot_summary,
     write_report,
 )
+from MonaiSKD.evaluation.evidence import LARGEST_SAMPLE
 from MonaiSKD.evaluation.predict import predict
 from MonaiSKD.files import write_json
 from MonaiSKD.models import Classifier, Teacher
+from MonaiSKD.models.evidence import Evidence, evidence_features
 from MonaiSKD.models.typicality import LIMIT, Typicality
 from MonaiSKD.reading import Modality
 
@@ -123,14 +129,15 @@ class Pipeline:
         }
         self.network.temperature.fill_(calibration.temperature)
         save_model(folder, self.network)
-        typicality = self._typicality(metrics)
-        save_typicality(folder, typicality)
+        evidence, typicality = self._explained(metrics)
+        save_state(folder / EVIDENCE, evidence.state_dict())
+        save_state(folder / TYPICALITY, typicality.state_dict())
         metrics["cost"] = self._cost()
         config = {"contract": self._contract(names, calibration), "recipe": dict(self.recipe)}
         write_json(folder / CONFIG, config)
         write_json(folder / METRICS, metrics)
         logits, labels = predictions["test"]
-        report = self._report(metrics, config, calibration.probabilities(logits), labels.numpy())
+        report = self._report(metrics, config, evidence, calibration.probabilities(logits), labels.numpy())
         write_report(folder / REPORT, report)
         plot_summary(folder / SUMMARY, report)
         if self.recipe["export"] is not None:
@@ -138,16 +145,18 @@ class Pipeline:
 
             export(folder, folder / MODEL_FILE, self.recipe["export"])
 
-    def _typicality(self, metrics: dict[str, Any]) -> Typicality:
-        """Fit it on training and validation images; note which share of each split lies beyond the limit."""
+    def _explained(self, metrics: dict[str, Any]) -> tuple[Evidence, Typicality]:
+        """Fit heat maps and typicality; note how faithful the maps are, and which share lies beyond the limit."""
+        seed, device = self.recipe["seed"], self.device
+        training = self.training.images()
         images = {split: loader.dataset.images() for split, loader in self.loaders.items()}
-        typicality = fit_typicality(
-            self.network, self.training.images(), images["val"], self.modality, self.device, self.recipe["seed"]
-        )
+        evidence = fit_evidence(self.network, training, device, seed)
+        typicality = fit_typicality(self.network, training, images["val"], self.modality, device, seed)
         for split, held_out in images.items():
-            beyond = measure_atypicality(self.network, typicality, held_out, self.device) > LIMIT
+            beyond = measure_atypicality(self.network, typicality, held_out, device) > LIMIT
             metrics[split]["atypical_share"] = float(beyond.double().mean())
-        return typicality
+            metrics[split]["heatmap_r2"] = occlusion_r2(self.network, evidence, held_out[:LARGEST_SAMPLE], device)
+        return evidence, typicality
 
     def _cost(self) -> dict[str, Any]:
         seconds = {stage.name: stage.means.seconds for stage in self.stages}
@@ -191,13 +200,15 @@ class Pipeline:
         self,
         metrics: Mapping[str, Any],
         config: Mapping[str, Any],
+        evidence: Evidence,
         probabilities: np.ndarray[Any, np.dtype[np.float64]],
         labels: np.ndarray[Any, np.dtype[np.int64]],
     ) -> ReportData:
         contract, cost = config["contract"], metrics["cost"]
-        dataset = self.loaders["test"].dataset
-        # Spread over the test set, which is sorted by class.
-        chosen = np.linspace(0, len(labels) - 1, min(6, len(labels))).round().astype(int)
+        # The test set is sorted by class.
+        spread = np.linspace(0, len(labels) - 1, min(6, len(labels))).round().astype(int)
+        wrong = np.flatnonzero(probabilities.argmax(1) != labels)
+        worst = wrong[np.argsort(-probabilities[wrong].max(1), kind="stable")][:6]
         return ReportData(
             title=self.title,
             modality=self.modality,
@@ -207,7 +218,9 @@ class Pipeline:
             probabilities=probabilities.astype(np.float64),
             labels=labels,
             curves=self._curves(),
-            examples=[Example(np.asarray(dataset[int(i)]["image"]), int(labels[i]), probabilities[i]) for i in chosen],
+            examples=self._examples(spread, evidence, probabilities, labels),
+            errors=self._examples(worst, evidence, probabilities, labels),
+            sensitivity=contract["sensitivity"],
             facts={
                 "student": f"{contract['student']}, {cost['parameters'] / 1e6:.2f} M parameters, "
                 f"{cost['multiply_adds'] / 1e6:.0f} M multiply-adds",
@@ -220,6 +233,23 @@ class Pipeline:
             },
             config=config,
         )
+
+    @torch.no_grad()
+    def _examples(
+        self,
+        chosen: np.ndarray[Any, np.dtype[np.int64]],
+        evidence: Evidence,
+        probabilities: np.ndarray[Any, np.dtype[np.float64]],
+        labels: np.ndarray[Any, np.dtype[np.int64]],
+    ) -> list[Example]:
+        """Test images with the evidence for the predicted class."""
+        examples = []
+        for i in chosen:
+            image = torch.as_tensor(self.loaders["test"].dataset[int(i)]["image"])
+            maps = evidence(evidence_features(self.network, image[None].to(self.device)).float().cpu())
+            heat = maps[0, int(probabilities[i].argmax())].numpy()
+            examples.append(Example(image.numpy(), int(labels[i]), probabilities[i], heat))
+        return examples
 
     def _curves(self) -> dict[str, dict[str, list[tuple[float, float]]]]:
         """Loss and validation AUC over the epochs of stage 1 and of fine-tuning."""

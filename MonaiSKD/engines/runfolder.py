@@ -8,20 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
-from safetensors import SafetensorError
 
 from MonaiSKD.engines.checkpoint import save_state
 from MonaiSKD.errors import SKDError
-from MonaiSKD.files import atomic_path, read_json
+from MonaiSKD.files import read_json
 from MonaiSKD.models.classifier import Classifier
+from MonaiSKD.models.evidence import Evidence
 from MonaiSKD.models.typicality import Typicality
 
-MODEL, MODEL_FILE, TYPICALITY, CONFIG, METRICS, PLAN, REPORT, SUMMARY = (
-    "model.pt", "model.onnx", "typicality.safetensors", "config.json", "metrics.json", "plan.json", "report.html",
-    "summary.png",
-)  # fmt: skip
+MODEL, EVIDENCE, TYPICALITY = "model.pt", "evidence.pt", "typicality.pt"
+MODEL_FILE, CONFIG, METRICS, PLAN = "model.onnx", "config.json", "metrics.json", "plan.json"
+REPORT, SUMMARY = "report.html", "summary.png"
 
 
 @dataclass(frozen=True)
@@ -89,26 +87,46 @@ def load_run(path: str | Path) -> TrainedModel:
     return TrainedModel(network.eval(), config)
 
 
-def save_typicality(folder: str | Path, typicality: Typicality) -> None:
-    """Write what tells typical images from others as `typicality.safetensors`."""
-    with atomic_path(Path(folder) / TYPICALITY) as beside:
-        state = {key: value.contiguous() for key, value in typicality.state_dict().items()}
-        beside.write_bytes(safetensors.torch.save(state))
+def load_evidence(folder: str | Path) -> Evidence:
+    """Load the heat maps of a run (:data:`EVIDENCE`).
+
+    Raises:
+        SKDError: the file is absent or damaged.
+    """
+    state = _load_tensors(Path(folder) / EVIDENCE)
+    try:
+        evidence = Evidence(state["mean"].shape[1], len(state["head.2.bias"]))
+        evidence.load_state_dict(state)
+    except (KeyError, IndexError, TypeError, RuntimeError) as error:
+        raise _damaged(Path(folder) / EVIDENCE, error) from error
+    return evidence.requires_grad_(False).eval()
 
 
 def load_typicality(folder: str | Path) -> Typicality:
-    """Load what :func:`save_typicality` wrote.
+    """Load what tells typical images from others (:data:`TYPICALITY`).
 
     Raises:
-        SKDError: the file is absent or does not fit.
+        SKDError: the file is absent or damaged.
     """
-    path = Path(folder) / TYPICALITY
+    state = _load_tensors(Path(folder) / TYPICALITY)
     try:
-        state = safetensors.torch.load_file(path)
         typicality = Typicality(len(state["mean"]))
         typicality.load_state_dict(state)
+    except (KeyError, IndexError, TypeError, RuntimeError) as error:
+        raise _damaged(Path(folder) / TYPICALITY, error) from error
+    return typicality.requires_grad_(False).eval()
+
+
+def _load_tensors(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        state: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise SKDError(path, "there is no such file", "Train again: the run is older or not complete") from error
-    except (SafetensorError, KeyError, RuntimeError, OSError) as error:
-        raise SKDError(path, f"is damaged ({str(error).splitlines()[0]})", "Train again") from error
-    return typicality.eval()
+    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError) as error:
+        raise _damaged(path, error) from error
+    return state
+
+
+def _damaged(path: Path, error: Exception) -> SKDError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return SKDError(path, f"is damaged ({reason})", "Run the same training command again: it ends with what is missing")

@@ -3,6 +3,7 @@
 from MonaiSKD.evaluation.atypicality import fit_typicality, measure_atypicality
 from MonaiSKD.evaluation.calibration import expected_calibration_error, fit_temperature
 from MonaiSKD.evaluation.cost import count_parameters, multiply_adds, peak_memory_bytes
+from MonaiSKD.evaluation.evidence import fit_evidence, occlusion_r2
 from MonaiSKD.evaluation.metrics import classification_metrics
 from MonaiSKD.evaluation.plots import Example
 from MonaiSKD.evaluation.report import ReportData, plot_summary, write_report
@@ -16,11 +17,13 @@ __all__ = [
     "classification_metrics",
     "count_parameters",
     "expected_calibration_error",
+    "fit_evidence",
     "fit_temperature",
     "fit_thresholds",
     "fit_typicality",
     "measure_atypicality",
     "multiply_adds",
+    "occlusion_r2",
     "peak_memory_bytes",
     "plot_summary",
     "write_report",

@@ -72,7 +72,9 @@ def measure_atypicality(
     classifier: Classifier, typicality: Typicality, images: Sequence[Tensor], device: torch.device
 ) -> Tensor:
     """Atypicality [N] of canonical images [1, S, S] of one size; above 0.5 lies beyond the limit."""
-    return typicality(_features(classifier, torch.stack([torch.as_tensor(image) for image in images]), device))
+    stacked = torch.stack([torch.as_tensor(image) for image in images])
+    atypicality: Tensor = typicality(_features(classifier, stacked, device))
+    return atypicality
 
 
 @torch.no_grad()
@@ -98,7 +100,7 @@ def _fitted(typical: Tensor, atypical: Tensor) -> Typicality:
                 typicality.head(noisy)[:, 0], targets[batch], pos_weight=balance
             )
             optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimiser.step()
     return typicality
 

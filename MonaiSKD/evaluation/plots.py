@@ -36,11 +36,23 @@ class Example:
         image: [H, W] or [1, H, W], in [0, 1].
         label: index of its true class.
         probabilities: [K].
+        heat: [h, w], the evidence for the predicted class in logits, where it is known.
     """
 
     image: npt.NDArray[np.float32]
     label: int
     probabilities: npt.NDArray[np.float64]
+    heat: npt.NDArray[np.float32] | None = None
+
+    @property
+    def predicted(self) -> int:
+        """Index of the most probable class."""
+        return int(np.argmax(self.probabilities))
+
+    @property
+    def right(self) -> bool:
+        """Whether that is the true class."""
+        return self.predicted == self.label
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -52,7 +64,7 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout=layout, facecolor="white")
 
 
-def to_data_uri(figure: Figure, dpi: int = 110) -> str:
+def to_data_uri(figure: Figure, dpi: int = 150) -> str:
     """The figure as a PNG inside a `data:` address, so that a page needs no second file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi)
@@ -80,7 +92,7 @@ def draw_confusion(axes: Axes, probabilities: npt.ArrayLike, labels: npt.ArrayLi
     axes.imshow(share, cmap="GnBu", vmin=0, vmax=1)
     for row in classes:
         for column in classes:
-            colour = "white" if share[row, column] > 0.6 else _INK
+            colour = "white" if share[row, column] > 0.65 else _INK
             text = f"{counts[row, column]}\n{share[row, column]:.0%}"
             axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
     short = [_shorten(name) for name in class_names]
@@ -93,8 +105,17 @@ def draw_confusion(axes: Axes, probabilities: npt.ArrayLike, labels: npt.ArrayLi
     axes.grid(False)
 
 
-def draw_roc(axes: Axes, probabilities: npt.ArrayLike, labels: npt.ArrayLike, class_names: Sequence[str]) -> None:
-    """One ROC curve per class against the rest, for the classes that have both kinds of cases."""
+def draw_roc(
+    axes: Axes,
+    probabilities: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    class_names: Sequence[str],
+    thresholds: Mapping[str, Mapping[str, float | None]] | None = None,
+) -> None:
+    """One ROC curve per class against the rest, for the classes that have both kinds of cases.
+
+    A dot on a curve marks the class's threshold: `thresholds` names its "sensitivity" and "specificity".
+    """
     p, y = np.asarray(probabilities), np.asarray(labels)
     axes.plot([0, 1], [0, 1], color=_FAINT, linewidth=1.5)
     for k, (colour, name) in enumerate(zip(_cycle(len(class_names)), class_names, strict=True)):
@@ -103,6 +124,10 @@ def draw_roc(axes: Axes, probabilities: npt.ArrayLike, labels: npt.ArrayLike, cl
             false_positive, true_positive, _ = roc_curve(member, p[:, k])
             label = f"{_shorten(name)}  {roc_auc_score(member, p[:, k]):.3f}"
             axes.plot(false_positive, true_positive, color=colour, linewidth=1.8, label=label)
+            reached = (thresholds or {}).get(name, {})
+            sensitivity, specificity = reached.get("sensitivity"), reached.get("specificity")
+            if sensitivity is not None and specificity is not None:
+                axes.plot(1 - specificity, sensitivity, "o", color=colour, markersize=7, markeredgecolor="white")
     _style(axes, "ROC, one against the rest", "1 - specificity", "sensitivity")
     axes.set_aspect("equal")
     if len(axes.lines) > 1:
@@ -131,32 +156,17 @@ def draw_example(axes: Axes, example: Example, class_names: Sequence[str]) -> No
     """An image, the predicted class and its probability; the true class where the prediction is wrong."""
     axes.imshow(np.squeeze(example.image), cmap="gray", vmin=0, vmax=1)
     axes.set_axis_off()
-    predicted = int(np.argmax(example.probabilities))
-    text = f"{_shorten(class_names[predicted])} {example.probabilities[predicted]:.0%}"
-    right = predicted == example.label
-    if not right:
+    text = f"{_shorten(class_names[example.predicted])} {example.probabilities[example.predicted]:.0%}"
+    if not example.right:
         text += f"\ntruly {_shorten(class_names[example.label])}"
-    axes.set_title(text, fontsize=9, color=COLOURS[2] if right else COLOURS[1], loc="left")
-
-
-def examples_figure(examples: Sequence[Example], class_names: Sequence[str], columns: int = 6) -> Figure:
-    """Example images in rows of `columns`."""
-    columns = min(columns, len(examples))
-    rows = -(-len(examples) // columns)
-    figure = new_figure(2.0 * columns, 2.4 * rows)
-    grid = np.atleast_1d(figure.subplots(rows, columns)).ravel()
-    for axes in grid[len(examples) :]:
-        axes.set_axis_off()
-    for axes, example in zip(grid, examples, strict=False):
-        draw_example(axes, example, class_names)
-    return figure
+    axes.set_title(text, fontsize=9, color=COLOURS[2] if example.right else COLOURS[1], loc="left")
 
 
 def curves_figure(curves: Mapping[str, Mapping[str, Curve]]) -> Figure:
     """All panels of curves, at most three in a row."""
     columns = 2 if len(curves) in (2, 4) else min(3, len(curves))
     rows = -(-len(curves) // columns)
-    figure = new_figure(12.6, 3.2 * rows)
+    figure = new_figure(10.0, 2.8 * rows)
     grid = np.atleast_1d(figure.subplots(rows, columns)).ravel()
     for axes in grid[len(curves) :]:
         axes.set_axis_off()

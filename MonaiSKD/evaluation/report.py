@@ -16,6 +16,8 @@ import numpy.typing as npt
 from MonaiSKD.evaluation import plots
 from MonaiSKD.evaluation.plots import Curve, Example
 from MonaiSKD.files import atomic_path
+from MonaiSKD.reporting import overlay
+from MonaiSKD.runtime.result import HeatMap
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,14 @@ class ReportData:
         modality: such as `chest_xray`.
         class_names: K names.
         counts: split -> class name -> number of images.
-        metrics: split -> result of :func:`MonaiSKD.evaluation.classification_metrics`.
+        metrics: split -> result of :func:`MonaiSKD.evaluation.classification_metrics`; where they are known, with what
+            :meth:`MonaiSKD.evaluation.Calibration.account` says, "atypical_share" and "heatmap_r2".
         probabilities: [N, K], of the test split.
         labels: [N], of the test split.
         curves: panel title -> line name -> (epoch, value) points.
         examples: a few test images.
+        errors: the test images whose wrong class was given most confidently, the worst first.
+        sensitivity: the share of a class's validation images that its threshold was to find.
         facts: what made this model: teacher, student, seed, parameters, versions, in order of appearance.
         config: the configuration of the run, shown as JSON.
     """
@@ -45,6 +50,8 @@ class ReportData:
     labels: npt.NDArray[np.int64]
     curves: Mapping[str, Mapping[str, Curve]] = field(default_factory=dict)
     examples: Sequence[Example] = ()
+    errors: Sequence[Example] = ()
+    sensitivity: float | None = None
     facts: Mapping[str, object] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
 
@@ -67,13 +74,13 @@ def write_report(path: str | os.PathLike[str], report: ReportData) -> None:
             report=report,
             overall=_overall_rows(report.metrics),
             per_class=_class_rows(report.metrics, report.class_names),
+            thresholds=_threshold_rows(report.metrics, report.class_names),
             curves=plots.to_data_uri(plots.curves_figure(report.curves)) if report.curves else None,
             test=plots.to_data_uri(_test_figure(report)),
-            examples=(
-                plots.to_data_uri(plots.examples_figure(report.examples, report.class_names))
-                if report.examples
-                else None
-            ),
+            wrong=int((report.probabilities.argmax(1) != report.labels).sum()),
+            errors=[_case(example, report.class_names) for example in report.errors],
+            examples=[_case(example, report.class_names) for example in report.examples],
+            scale=_scale() if any(e.heat is not None for e in [*report.errors, *report.examples]) else None,
             config=json.dumps(report.config, indent=2, ensure_ascii=False, default=str),
         )
     )
@@ -112,10 +119,11 @@ def plot_summary(path: str | os.PathLike[str], report: ReportData) -> None:
 
 
 def _test_figure(report: ReportData) -> Any:
-    figure = plots.new_figure(12.6, 4.1)
+    figure = plots.new_figure(10.0, 3.3)
     confusion, roc, calibration = figure.subplots(1, 3)
     plots.draw_confusion(confusion, report.probabilities, report.labels, report.class_names)
-    plots.draw_roc(roc, report.probabilities, report.labels, report.class_names)
+    thresholds = report.metrics["test"].get("thresholds")
+    plots.draw_roc(roc, report.probabilities, report.labels, report.class_names, thresholds)
     plots.draw_reliability(calibration, report.probabilities, report.labels)
     return figure
 
@@ -125,11 +133,26 @@ _OVERALL = {
     "macro_auc": "Macro AUC",
     "accuracy": "Accuracy",
     "ece": "Calibration error (ECE)",
+    "ece_before_calibration": "Calibration error before the temperature",
+    "atypical_share": "Images called atypical",
+    "heatmap_r2": "What blanking a region costs, foretold by the heat maps (R²)",
 }
 
 
 def _overall_rows(metrics: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, list[str]]]:
-    return [(title, [_interval(of_split[key]) for of_split in metrics.values()]) for key, title in _OVERALL.items()]
+    """Title and one cell per split; what no split knows has no row."""
+    return [
+        (title, [_overall_cell(of_split, key) for of_split in metrics.values()])
+        for key, title in _OVERALL.items()
+        if any(key in of_split for of_split in metrics.values())
+    ]
+
+
+def _overall_cell(of_split: Mapping[str, Any], key: str) -> str:
+    value = of_split.get(key)
+    if key == "atypical_share" and value is not None:
+        return f"{round(value * of_split['n'])} ({value:.1%})"
+    return _interval(value) if isinstance(value, Mapping) else _number(value)
 
 
 def _class_rows(
@@ -147,9 +170,53 @@ def _class_rows(
     ]
 
 
+def _threshold_rows(
+    metrics: Mapping[str, Mapping[str, Any]], class_names: Sequence[str]
+) -> list[tuple[str, str, list[tuple[str, str]]]]:
+    """Class, threshold, and what it reaches on each split; nothing where a split does not know."""
+    accounts = [of_split["thresholds"] for of_split in metrics.values() if "thresholds" in of_split]
+    if not accounts or len(accounts) < len(metrics):
+        return []
+    return [
+        (
+            name,
+            _number(accounts[0][name]["threshold"]),
+            [(_number(of[name]["sensitivity"]), _number(of[name]["specificity"])) for of in accounts],
+        )
+        for name in class_names
+    ]
+
+
+def _case(example: Example, class_names: Sequence[str]) -> dict[str, Any]:
+    """An example as the page shows it: addresses of its pictures and its words."""
+    image = np.asarray(example.image, dtype=np.float32)
+    pictures = [(overlay.data_uri(overlay.thumbnail(image)), f"Image of class {class_names[example.label]}")]
+    if example.heat is not None:
+        label = class_names[example.predicted]
+        pixels = image.reshape(image.shape[-2:])
+        blended = overlay.blend(HeatMap(example.heat, label, 0, pixels), overlay.small_shape(pixels.shape))
+        pictures.append((overlay.data_uri(blended), f"Evidence for {label}"))
+    return {
+        "pictures": pictures,
+        "predicted": class_names[example.predicted],
+        "probability": f"{example.probabilities[example.predicted]:.0%}",
+        "truly": None if example.right else class_names[example.label],
+    }
+
+
+def _scale() -> str:
+    """The colours from no evidence to the most, on grey, as a picture."""
+    rising = np.linspace(0, 1, 160, dtype=np.float32)[None]
+    return overlay.data_uri(overlay.blend(HeatMap(rising, "", 0, np.full((1, 160), 0.4, np.float32)), (12, 160)))
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None or not np.isfinite(value) else f"{value:.3f}"
+
+
 def _interval(metric: Mapping[str, float | None]) -> str:
     """`0.912 (0.880 to 0.941)`; a dash for what is undefined."""
     value, low, high = metric["value"], metric["low"], metric["high"]
-    if value is None:
-        return "–"
-    return f"{value:.3f}" if low is None or high is None else f"{value:.3f} ({low:.3f} to {high:.3f})"
+    if value is None or low is None or high is None:
+        return _number(value)
+    return f"{value:.3f} ({low:.3f} to {high:.3f})"

@@ -97,5 +97,5 @@ def fit_thresholds(probabilities: npt.ArrayLike, labels: npt.ArrayLike, sensitiv
 def _threshold(cases: npt.NDArray[np.float64], sensitivity: float) -> float:
     if not cases.size:
         return 0.5
-    needed = int(np.ceil(sensitivity * cases.size - 1e-9))
+    needed = max(1, int(np.ceil(sensitivity * cases.size - 1e-9)))
     return float(np.sort(cases)[::-1][needed - 1])

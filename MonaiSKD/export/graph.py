@@ -6,11 +6,9 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from MonaiSKD.export.heatmaps import class_evidence
 from MonaiSKD.models.classifier import Classifier
+from MonaiSKD.models.evidence import Evidence, evidence_features
 from MonaiSKD.models.typicality import Typicality, typicality_features
-
-OUTPUTS = ("probabilities", "heatmap", "atypicality")
 
 
 class Answer(NamedTuple):
@@ -19,7 +17,7 @@ class Answer(NamedTuple):
     Attributes:
         probabilities: [N, K], calibrated.
         heatmap: [N, K, h, w], evidence in logits against the mean of the classes.
-        atypicality: [N], 1 is the limit set on validation data; above it the image is unlike the training images.
+        atypicality: [N] in [0, 1]; above 0.5 lies beyond the limit set on validation data.
     """
 
     probabilities: Tensor
@@ -32,6 +30,7 @@ class ModelGraph(nn.Module):
 
     Args:
         classifier: calibrated student.
+        evidence: fitted on the same student.
         typicality: fitted on the same student.
 
     Shapes:
@@ -39,16 +38,15 @@ class ModelGraph(nn.Module):
         output: :class:`Answer`.
     """
 
-    def __init__(self, classifier: Classifier, typicality: Typicality) -> None:
+    def __init__(self, classifier: Classifier, evidence: Evidence, typicality: Typicality) -> None:
         super().__init__()
         self.classifier = classifier
-        self.evidence = class_evidence(classifier)
+        self.evidence = evidence
         self.typicality = typicality
         self.eval()
 
     def forward(self, image: Tensor) -> Answer:
         """Canonical images -> :class:`Answer`."""
-        inputs = self.classifier.prepare(image)
         probabilities = self.classifier(image).softmax(1)
-        atypicality = self.typicality(typicality_features(self.classifier, image))
-        return Answer(probabilities, self.evidence(inputs), atypicality)
+        heatmap = self.evidence(evidence_features(self.classifier, image))
+        return Answer(probabilities, heatmap, self.typicality(typicality_features(self.classifier, image)))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from MonaiSKD.engines.runfolder import METRICS, TrainedModel, load_run, load_typicality
+from MonaiSKD.engines.runfolder import METRICS, TrainedModel, load_evidence, load_run, load_typicality
 from MonaiSKD.errors import SKDError
 from MonaiSKD.export.graph import ModelGraph
 from MonaiSKD.export.onnx_file import model_bytes
@@ -35,7 +35,8 @@ def export(run: str | Path, out: str | Path, precision: Precision = "float16") -
         raise SKDError(f"precision {precision!r}", "it is unknown", f"Use one of {', '.join(PRECISIONS)}")
     model = load_run(run)
     contract = contract_of(model, read_json(Path(run) / METRICS), precision)
-    content = model_bytes(ModelGraph(model.network, load_typicality(run)), contract, precision)
+    graph = ModelGraph(model.network, load_evidence(run), load_typicality(run))
+    content = model_bytes(graph, contract, precision)
     with atomic_path(out) as beside:
         beside.write_bytes(content)
     return Path(out)

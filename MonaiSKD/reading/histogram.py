@@ -12,32 +12,32 @@ _CHUNK = 2**18
 
 
 def as_indices(values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]] | None:
-    """Integers of at most 16 bits as indices into the table of all values that their type can hold.
+    """Integers that lie close together as indices into a table of all values between the lowest and the highest.
 
     Args:
         values: of any shape.
 
     Returns:
-        Unsigned integers of the same shape, and int64 (256,) or (65536,) with `table[indices] == values`; None for
-        values that are floats, or spread over more than 65536 integers.
+        Unsigned integers of at most 16 bits and of the same shape, and increasing int64 (K,) with
+        `table[indices] == values`; None for values that are floats, or spread over more than 65536 integers.
 
     Example:
         >>> indices, table = as_indices(np.array([[-1, 2]], dtype=np.int8))
-        >>> indices.tolist(), table[indices].tolist()
-        ([[255, 2]], [[-1, 2]])
+        >>> indices.tolist(), table.tolist()
+        ([[0, 3]], [-1, 0, 1, 2])
     """
     if values.dtype.kind not in "biu" or not values.size:
         return None
-    native = values.astype(values.dtype.newbyteorder("="), copy=False)
-    if native.dtype.itemsize <= 2:
-        unsigned = np.dtype(f"u{native.dtype.itemsize}")
-        every = np.arange(2 ** (8 * unsigned.itemsize), dtype=unsigned)
-        kind = unsigned if native.dtype.kind == "b" else native.dtype
-        return native.view(unsigned), every.view(kind).astype(np.int64)
+    native = values.view(np.uint8) if values.dtype.kind == "b" else values
+    native = native.astype(native.dtype.newbyteorder("="), copy=False)
     low, high = int(native.min()), int(native.max())
     if high - low >= 2**16 or high >= 2**62 or low <= -(2**62):
         return None
-    return (native - native.dtype.type(low)).astype(np.uint16), np.arange(2**16, dtype=np.int64) + low
+    unsigned = np.dtype(f"u{min(native.dtype.itemsize, 2)}")
+    if low >= 0 and native.dtype.itemsize <= 2:  # spares a copy
+        return native.view(unsigned), np.arange(high + 1, dtype=np.int64)
+    # Where the difference overflows the signed type, its bits are those of the unsigned one.
+    return (native - native.dtype.type(low)).astype(unsigned), np.arange(low, high + 1, dtype=np.int64)
 
 
 def histogram(indices: npt.NDArray[Any], size: int) -> npt.NDArray[np.int64]:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from MonaiSKD.errors import SKDError
+from MonaiSKD.reading.opening import open_plain
 from MonaiSKD.reading.volume import Volume, refuse_too_large
 
 ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
@@ -17,6 +18,7 @@ ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 # A header of text ends far before.
 _HEADER_BYTES = 64 * 2**10
+_AXES = frozenset("1234567")
 
 
 def read_itk(path: Path) -> Volume:
@@ -30,15 +32,23 @@ def read_itk(path: Path) -> Volume:
             volumes, or its values lie in another folder.
     """
     sitk = _simpleitk(path)
-    _refuse_foreign_data(path)
+    head = _head(path)
+    is_nrrd = head.startswith("NRRD")
+    _refuse_foreign_data(path, head, is_nrrd)
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:  # on a name of other bytes SimpleITK ends the process
+        raise SKDError(path, "has a name that is no UTF-8", "Rename it", code="unsupported") from error
     reader = sitk.ImageFileReader()
+    # Without this every reader that ITK has is tried, and some take gigabytes to find that a file is not theirs.
+    reader.SetImageIO("NrrdImageIO" if is_nrrd else "MetaImageIO")
     reader.SetFileName(str(path))
     try:
         reader.ReadImageInformation()
         size = tuple(int(length) for length in reader.GetSize())
         _refuse_kind(path, sitk, reader, size)
         image = reader.Execute()
-        values = sitk.GetArrayFromImage(image).transpose()
+        values = np.asarray(_Held(image, sitk.GetArrayViewFromImage(image))).transpose()
     except (RuntimeError, MemoryError) as error:
         cause = f"cannot be decoded ({_reason(error)})"
         raise SKDError(path, cause, "Replace the damaged file or leave it out", code="damaged") from error
@@ -101,6 +111,14 @@ def _box(
     return start, (columns, rows, slices)
 
 
+class _Held:
+    """The values of an ITK image as numpy sees them, without a copy; they live as long as the array made of this."""
+
+    def __init__(self, image: Any, view: npt.NDArray[Any]) -> None:
+        self._image = image
+        self.__array_interface__ = view.__array_interface__
+
+
 def _affine(image: Any) -> npt.NDArray[np.float64]:
     axes = image.GetDimension()
     direction, spacing = np.eye(3), np.ones(3)
@@ -137,14 +155,25 @@ def _refuse_kind(path: Path, sitk: Any, reader: Any, size: tuple[int, ...]) -> N
     refuse_too_large(path, size, bits // 8)
 
 
-def _refuse_foreign_data(path: Path) -> None:
-    """A header of text may name any file on the computer as its values; only those beside or below it are read."""
+def _head(path: Path) -> str:
+    """The start of the file; refused where neither format starts so."""
     try:
-        with path.open("rb") as stream:
+        with open_plain(path) as stream:
             head = stream.read(_HEADER_BYTES)
     except OSError as error:
         raise SKDError(path, f"cannot be read ({error.strerror or error})", "Check the path", "not_found") from error
-    named = _named_data(head.decode("latin-1"), is_nrrd=head.startswith(b"NRRD"))
+    if not head:
+        raise SKDError(path, "is empty (0 bytes)", "Replace the file or leave it out", code="damaged")
+    if not head.startswith(b"NRRD") and b"NDims" not in head:
+        raise SKDError(path, "is neither NRRD nor MetaImage", "Replace it or leave it out", code="not_an_image")
+    return head.decode("latin-1")
+
+
+def _refuse_foreign_data(path: Path, head: str, is_nrrd: bool) -> None:
+    """A header of text may name any file on the computer as its values; only those beside or below it are read."""
+    if not is_nrrd:
+        _refuse_axes(path, head)
+    named = _named_data(head, is_nrrd=is_nrrd)
     if named is None or named == "LOCAL":
         return
     # Lists and number patterns name many files, which would each have to be looked at.
@@ -152,9 +181,26 @@ def _refuse_foreign_data(path: Path) -> None:
         cause = "its values lie in many files"
         raise SKDError(path, cause, "Save it as one .nrrd or .mha file", code="unsupported")
     folder = path.resolve().parent
-    if not (folder / named).resolve().is_relative_to(folder):
+    try:
+        beside = (folder / named).resolve()
+        is_plain = beside.is_file() or not beside.exists()  # of what is absent, the reader tells
+    except (OSError, RuntimeError, ValueError):  # a loop of links, a name that no file can have
+        beside, is_plain = folder, False
+    if not is_plain:
+        raise SKDError(path, "its values lie in no plain file", "Replace the damaged file or leave it out", "damaged")
+    if not beside.is_relative_to(folder):
         cause = "its values lie outside of its folder"
         raise SKDError(path, cause, "Put header and values into one folder", code="unsupported")
+
+
+def _refuse_axes(path: Path, text: str) -> None:
+    """ITK's reader of MetaImage takes any number of axes at its word, and the process with it."""
+    for line in text.splitlines():
+        key, separator, value = line.partition("=")
+        if separator and key.strip().lower() == "ndims" and value.strip() not in _AXES:
+            raise SKDError(
+                path, f"has an impossible NDims ({value.strip()[:20]})", "Replace the damaged file", "damaged"
+            )
 
 
 def _named_data(text: str, *, is_nrrd: bool) -> str | None:

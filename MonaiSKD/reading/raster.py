@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,9 @@ from MonaiSKD.errors import SKDError
 
 RASTER_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 
-# What Pillow's decoders raise on a damaged file of a known format.
-_DECODER_ERRORS = (
-    *(OSError, SyntaxError, ValueError, TypeError, KeyError, EOFError, struct.error),
-    PILImage.DecompressionBombError,
-)
+# A radiograph has 20 million; the pixels of this many in colour are some hundred megabytes.
+_MAX_PIXELS = 50_000_000
+_REPLACE = "Replace the damaged file or leave it out"
 _EXIF_ORIENTATION = 0x0112
 _TIFF_BITS = 258
 _TIFF_PHOTOMETRIC = 262
@@ -43,13 +40,25 @@ def read_raster(path: Path) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
         with PILImage.open(path, formats=("PNG", "JPEG", "TIFF", "BMP")) as picture:
             if picture.format == "TIFF" and getattr(picture, "n_frames", 1) > 1:
                 pages = getattr(picture, "n_frames", 1)
-                raise SKDError(path, f"holds {pages} pages", "Save one picture to a file")
+                raise SKDError(path, f"holds {pages} pages", "Save one picture to a file", "unsupported")
+            if picture.width * picture.height > _MAX_PIXELS:
+                raise _too_large(path, f"{picture.width} x {picture.height}")
             picture.load()
             return _as_displayed(picture, path)
     except UnidentifiedImageError as error:
-        raise SKDError(path, "is not a PNG, JPEG, TIFF or BMP picture", "Replace it or leave it out") from error
-    except _DECODER_ERRORS as error:
-        raise SKDError(path, f"cannot be decoded ({error})", "Replace the damaged file or leave it out") from error
+        cause = "is not a PNG, JPEG, TIFF or BMP picture"
+        raise SKDError(path, cause, "Replace it or leave it out", "not_an_image") from error
+    except (SKDError, MemoryError):
+        raise
+    except PILImage.DecompressionBombError as error:
+        raise _too_large(path, "more than Pillow opens") from error
+    # On damaged files Pillow's readers raise whatever the broken numbers provoke.
+    except Exception as error:
+        raise SKDError(path, f"cannot be decoded ({error or type(error).__name__})", _REPLACE, "damaged") from error
+
+
+def _too_large(path: Path, size: str) -> SKDError:
+    return SKDError(path, f"is too large ({size} pixels)", f"Reduce it to {_MAX_PIXELS} pixels", "too_large")
 
 
 def _as_displayed(picture: PILImage.Image, path: Path) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
@@ -59,23 +68,28 @@ def _as_displayed(picture: PILImage.Image, path: Path) -> tuple[npt.NDArray[np.f
     # Pillow inverts such a picture at 8 bits, but not at 16.
     white_is_zero = _is_16_bit_tiff(picture) and _tiff_tag(picture, _TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO
     orientation = picture.getexif().get(_EXIF_ORIENTATION, 1)
-    upright = ImageOps.exif_transpose(picture)
+    upright = ImageOps.exif_transpose(picture) if orientation in range(2, 9) else picture
     if orientation != 1:
         applied.append(f"turned upright (EXIF orientation {orientation})")
     if depth == 16 or upright.mode.startswith("I;16"):
         values: npt.NDArray[Any] = np.asarray(upright).astype(np.float32)
     elif upright.mode in ("I", "F"):
-        raise SKDError(path, "has signed or 32-bit pixels, whose display range is unknown", "Save it with 8 or 16 bits")
+        raise SKDError(
+            path,
+            "has signed or 32-bit pixels, whose display range is unknown",
+            "Save it with 8 or 16 bits",
+            "unsupported",
+        )
     else:
         if upright.mode not in ("1", "L"):
             applied.append(f"{upright.mode} to luma")
-        values = np.asarray(upright.convert("L")).astype(np.float32)
-    scaled = values / np.float32(2**depth - 1)
+        values = np.asarray(upright if upright.mode == "L" else upright.convert("L")).astype(np.float32)
+    values /= np.float32(2**depth - 1)  # in place: a large picture is large
     if white_is_zero:
-        scaled = 1.0 - scaled
+        np.subtract(1.0, values, out=values)
         applied.append("inverted (white is zero)")
     applied.append(f"{depth} bits to [0, 1]")
-    return np.clip(scaled, 0.0, 1.0), tuple(applied)
+    return np.clip(values, 0.0, 1.0, out=values), tuple(applied)
 
 
 def _stored_bits(picture: PILImage.Image) -> int:

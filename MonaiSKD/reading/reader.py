@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,7 +17,11 @@ from MonaiSKD.reading.dicom.suitability import check_suitable
 from MonaiSKD.reading.dicom.values import canonical_frame, frame_count
 from MonaiSKD.reading.image import Image
 from MonaiSKD.reading.nifti import NIFTI_SUFFIXES, read_nifti
+from MonaiSKD.reading.opening import open_plain
 from MonaiSKD.reading.raster import RASTER_SUFFIXES, read_raster
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 DICOM_SUFFIXES = (".dcm", ".dicom")
 IMAGE_SUFFIXES = (*RASTER_SUFFIXES, *NIFTI_SUFFIXES, *DICOM_SUFFIXES)
@@ -61,7 +66,7 @@ def read_image(path: str | os.PathLike[str], rule: CanonicalRule) -> Image:
     """
     file = Path(path)
     if _is_dicom(file):
-        return _read_dicom(file, str(path), rule)
+        return dicom_image(open_dataset(file), str(path), rule)
     if not file.name.lower().endswith(NIFTI_SUFFIXES):
         values, applied = read_raster(file)
         return Image(values[None], None, str(path), applied)
@@ -72,13 +77,17 @@ def read_image(path: str | os.PathLike[str], rule: CanonicalRule) -> Image:
     return Image(canonicalise(values, rule), spacing, str(path), (*applied, how))
 
 
-def _read_dicom(file: Path, path: str, rule: CanonicalRule) -> Image:
-    dataset = open_dataset(file)
+def dicom_image(dataset: Dataset, path: str, rule: CanonicalRule) -> Image:
+    """The canonical image of a DICOM data set of one frame.
+
+    Raises:
+        SKDError: as :func:`read_image` does.
+    """
     frames = frame_count(dataset)
     doubts = check_suitable(dataset, rule)
     if frames > 1:
         raise SKDError(
-            file, f"holds several slices ({frames} frames)", "Save each slice to its own file", "unsupported"
+            path, f"holds several slices ({frames} frames)", "Save each slice to its own file", "unsupported"
         )
     pixels, applied, warnings = canonical_frame(dataset, 0, rule)
     return Image(pixels, frame_geometry(dataset).spacing, path, applied, (*doubts, *warnings))
@@ -87,7 +96,7 @@ def _read_dicom(file: Path, path: str, rule: CanonicalRule) -> Image:
 def _is_dicom(file: Path) -> bool:
     """Whether a file is DICOM, by its first bytes or else its suffix; what is unreadable or unknown is refused."""
     try:
-        with file.open("rb") as stream:
+        with open_plain(file) as stream:
             head = stream.read(512)
     except OSError as error:
         raise SKDError(file, f"cannot be read ({error.strerror or error})", "Check the path", "not_found") from error

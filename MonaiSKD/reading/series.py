@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from MonaiSKD.errors import SKDError
 from MonaiSKD.reading.canonical import CanonicalRule
@@ -17,9 +19,13 @@ from MonaiSKD.reading.dicom.suitability import check_suitable
 from MonaiSKD.reading.image import Instance, Series
 from MonaiSKD.reading.itk import ITK_SUFFIXES, read_itk
 from MonaiSKD.reading.nifti import NIFTI_SUFFIXES, read_volume
-from MonaiSKD.reading.reader import read_image
+from MonaiSKD.reading.opening import open_plain
+from MonaiSKD.reading.reader import dicom_image, read_image
 from MonaiSKD.reading.sources import Source
 from MonaiSKD.reading.volume import one_image, volume_series, wrong_for_radiograph
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 
 def read_series(source: Source, rule: CanonicalRule) -> Series:
@@ -51,7 +57,7 @@ def read_series(source: Source, rule: CanonicalRule) -> Series:
         return _dicom(source, rule)
     if name.endswith(ITK_SUFFIXES):
         return replace(volume_series(read_itk(file), rule, files=source.files), path=source.path)
-    if name.endswith(NIFTI_SUFFIXES) and file.is_file() and file.stat().st_size:
+    if name.endswith(NIFTI_SUFFIXES) and os.path.isfile(file) and file.stat().st_size:
         volume = read_volume(file)
         if not volume.is_one_slice:
             return replace(volume_series(volume, rule, files=source.files), path=source.path)
@@ -60,9 +66,9 @@ def read_series(source: Source, rule: CanonicalRule) -> Series:
 
 def _is_dicom(file: Path) -> bool:
     try:
-        with file.open("rb") as stream:
+        with open_plain(file) as stream:
             head = stream.read(512)
-    except OSError:
+    except (OSError, SKDError):
         return False  # read_image says what is wrong
     known = file.name.lower().endswith((*NIFTI_SUFFIXES, *ITK_SUFFIXES))
     return head[128:132] == b"DICM" or (looks_like_dicom(head) and not known)
@@ -70,12 +76,9 @@ def _is_dicom(file: Path) -> bool:
 
 def _dicom(source: Source, rule: CanonicalRule) -> Series:
     path = source.files[0]
-    header = open_dataset(path, pixels=False)
     if rule.modality == "chest_xray":
-        if len(source.files) > 1 or frame_count(header) > 1:
-            raise wrong_for_radiograph(source.path)
-        series = one_image(read_image(path, rule), source.files, identity(header))
-        return replace(series, instances=(Instance(path),))
+        return _radiograph(source, rule)
+    header = open_dataset(path, pixels=False)
     stack = sort_stack(_stack(source))
     if stack.slices[0].path != path:
         header = open_dataset(stack.slices[0].path, pixels=False)
@@ -88,6 +91,17 @@ def _dicom(source: Source, rule: CanonicalRule) -> Series:
         identity=identity(header),
         warnings=tuple(dict.fromkeys((*warnings, *series.warnings))),
     )
+
+
+def _radiograph(source: Source, rule: CanonicalRule) -> Series:
+    def refuse_frames(header: Dataset) -> None:
+        if len(source.files) > 1 or frame_count(header) > 1:
+            raise wrong_for_radiograph(source.path)
+
+    path = source.files[0]
+    dataset = open_dataset(path, check=refuse_frames)
+    series = one_image(dicom_image(dataset, path, rule), source.files, identity(dataset))
+    return replace(series, instances=(Instance(path),))
 
 
 def _stack(source: Source) -> Stack:

@@ -17,6 +17,7 @@ from MonaiSKD.reading.dicom.slices import Slice, slices_of
 from MonaiSKD.reading.dicom.stacks import Stack, stacks_of
 from MonaiSKD.reading.itk import ITK_SUFFIXES
 from MonaiSKD.reading.nifti import NIFTI_SUFFIXES
+from MonaiSKD.reading.opening import open_plain, real_path
 from MonaiSKD.reading.raster import RASTER_SUFFIXES
 
 DICOM_SUFFIXES = (".dcm", ".dicom")
@@ -84,7 +85,7 @@ def find_sources(
     gathered: list[Slice] = []
     for given in paths:
         path = Path(given)
-        for file, is_dicom, error, is_alone in walk.folder(path) if path.is_dir() else walk.named(path):
+        for file, is_dicom, error, is_alone in walk.folder(path) if os.path.isdir(path) else walk.named(path):
             if error is not None or not is_dicom or rule.modality == "chest_xray":
                 yield Source(str(file), (str(file),), error=error)
                 continue
@@ -141,17 +142,17 @@ class _Walk:
         """A file that was named; if it is a DICOMDIR, the files it names."""
         try:
             head = _head(file)
-        except OSError:
+        except (OSError, SKDError):
             head = b""  # reading it says what is wrong
         if is_dicomdir(head):
             yield from self._disc(file)
         else:
-            self.files.add(os.path.realpath(file))
+            self.files.add(real_path(file))
             yield _Found(file, _is_dicom(file, head), is_alone=True)
 
     def folder(self, folder: Path) -> Iterator[_Found]:
         """The images of a folder, by name; a folder that is reached again, such as by a link, is left out."""
-        real = os.path.realpath(folder)
+        real = real_path(folder)
         if real in self.folders:
             return
         self.folders.add(real)
@@ -164,7 +165,7 @@ class _Walk:
         for entry in entries:
             if entry.name.startswith("."):
                 continue
-            if entry.is_dir():
+            if os.path.isdir(entry):
                 if self.recursive:
                     yield from self.folder(entry)
             else:
@@ -173,7 +174,10 @@ class _Walk:
     def _file(self, file: Path) -> Iterator[_Found]:
         try:
             # Reading a pipe or a device would wait for ever.
-            head = _head(file) if file.is_file() else None
+            head = _head(file) if os.path.isfile(file) else None
+        except SKDError as error:
+            yield _Found(file, False, error)
+            return
         except OSError as error:
             cause = f"cannot be read ({error.strerror or error})"
             yield _Found(file, False, SKDError(file, cause, "Check the file's permissions", "not_found"))
@@ -194,7 +198,7 @@ class _Walk:
             yield _Found(file, True, error)
 
     def _is_new(self, file: Path) -> bool:
-        real = os.path.realpath(file)
+        real = real_path(file)
         if real in self.files:
             return False
         self.files.add(real)
@@ -202,7 +206,7 @@ class _Walk:
 
 
 def _head(file: Path) -> bytes:
-    with file.open("rb") as stream:
+    with open_plain(file) as stream:
         return stream.read(_HEAD_BYTES)
 
 

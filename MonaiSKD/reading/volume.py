@@ -20,6 +20,8 @@ LARGEST_BYTES = 768 * 2**20
 _HIGHEST_CT_MINIMUM = -200.0
 # Values that a segmentation may have; an image has more.
 _MOST_LABELS = 3
+# Slices are scaled as float32.
+_LARGEST_VALUE = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,6 +229,9 @@ def check_values(volume: Volume, rule: CanonicalRule) -> tuple[str, ...]:
         lowest, highest = min(lowest, float(slab.min())), max(highest, float(slab.max()))
         labels = _more_labels(slab, labels)
     ends = (lowest * volume.slope + volume.intercept, highest * volume.slope + volume.intercept)
+    if not max(abs(ends[0]), abs(ends[1])) <= _LARGEST_VALUE:
+        cause = "its slope and intercept make numbers that are too large"
+        raise SKDError(volume.path, cause, "Replace the damaged file or leave it out", code="damaged")
     if len(labels) <= _MOST_LABELS and not volume.is_one_slice:
         cause = f"holds {len(labels)} different values only: a mask, not an image"
         raise SKDError(volume.path, cause, "Give the image that the mask belongs to", code="not_an_image")

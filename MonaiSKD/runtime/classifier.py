@@ -20,16 +20,18 @@ from MonaiSKD.reading.image import Image, Series
 from MonaiSKD.reading.series import read_series
 from MonaiSKD.reading.sources import Source, find_sources
 from MonaiSKD.runtime.contract import Contract
-from MonaiSKD.runtime.modelfile import open_model
+from MonaiSKD.runtime.modelfile import WITHOUT_HEATMAPS, open_model
 from MonaiSKD.runtime.models import find_model
-from MonaiSKD.runtime.result import Failure, HeatMap, ModelIdentity, Result, Slices
+from MonaiSKD.runtime.result import Failure, HeatMap, ModelIdentity, Result
 from MonaiSKD.runtime.study import combine
 
 _LOG = logging.getLogger(__name__)
-# Slices per run of the network: enough to keep it busy, few enough to stay small (16 slices of 512 x 512 are 16 MB).
-_BATCH = 16
+# Slices per run of the network and thread: more are hardly faster, and cost more memory than the volume itself.
+_BATCH = 8
 
 Array = npt.NDArray[np.float32]
+# Of a slice: its index, the canonical image, the evidence (K, h, w).
+_Evidence = tuple[int, Image, Array]
 _Item = TypeVar("_Item")
 _Answer = TypeVar("_Answer")
 
@@ -145,15 +147,19 @@ class Classifier:
             SKDError: a slice cannot be read.
         """
         start = time.perf_counter() if start is None else start
+        evidence: list[_Evidence] = []
         if len(series) == 1:
             first = series.read(0)
-            probabilities, evidence, atypicality = self._run([first])
+            wanted = (*WITHOUT_HEATMAPS, "heatmap") if heatmaps else WITHOUT_HEATMAPS
+            probabilities, atypicality, *maps = self._file.run(first.pixels[None], wanted)
             mean, of_all, slices = probabilities[0], float(atypicality[0]), None
+            evidence += [(0, first, maps[0][0])] if heatmaps else []
         else:
             with self._volume:
-                first, probabilities, evidence, atypicality = self._run_slices(series)
+                first, probabilities, atypicality = self._run_slices(series)
             limit = self.contract.atypicality_threshold
             mean, of_all, slices = combine(probabilities, atypicality, limit, series.positions)
+            evidence += self._evidence(series, slices.key) if heatmaps else []
         names = self.contract.class_names
         label = int(mean.argmax())
         return Result(
@@ -165,7 +171,7 @@ class Classifier:
             atypicality_threshold=self.contract.atypicality_threshold,
             model=self.model,
             slices=slices,
-            heatmaps=self._heatmaps(series, first, evidence[:, label], names[label], slices) if heatmaps else (),
+            heatmaps=tuple(_heatmap(one, label, names[label], series) for one in evidence),
             spacing=first.spacing,
             instances=series.instances,
             identity=series.identity,
@@ -174,31 +180,30 @@ class Classifier:
             milliseconds=(time.perf_counter() - start) * 1e3,
         )
 
-    def _run(self, images: list[Image]) -> tuple[Array, Array, Array]:
-        probabilities, evidence, atypicality = self._file.run(np.stack([image.pixels for image in images]))
-        return probabilities, evidence, atypicality
+    def _run_slices(self, series: Series) -> tuple[Image, Array, Array]:
+        first: list[Image] = []
 
-    def _run_slices(self, series: Series) -> tuple[Image, Array, Array, Array]:
-        def part(start: int) -> tuple[Image, tuple[Array, Array, Array]]:
+        def part(start: int) -> list[Array]:
             images = [series.read(k) for k in range(start, min(start + _BATCH, len(series)))]
-            return images[0], self._run(images)
+            if start == 0:
+                first.append(images[0])
+            return self._file.run(np.stack([image.pixels for image in images]), WITHOUT_HEATMAPS)
 
-        parts = list(_in_order(part, iter(range(0, len(series), _BATCH)), self.threads))
-        columns = zip(*(answers for _, answers in parts), strict=True)
-        probabilities, evidence, atypicality = (np.concatenate(column) for column in columns)
-        return parts[0][0], probabilities, evidence, atypicality
+        parts = _in_order(part, iter(range(0, len(series), _BATCH)), self.threads)
+        probabilities, atypicality = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return first[0], probabilities, atypicality
 
-    @staticmethod
-    def _heatmaps(
-        series: Series, first: Image, evidence: Array, label: str, slices: Slices | None
-    ) -> tuple[HeatMap, ...]:
-        def one(index: int, image: Image) -> HeatMap:
-            instance = series.instances[index] if series.instances else None
-            return HeatMap(evidence[index].copy(), label, index, image.pixels[0], instance)
+    def _evidence(self, series: Series, indices: Iterable[int]) -> Iterator[_Evidence]:
+        """Slices with their evidence for every class."""
+        for index in indices:
+            image = series.read(index)
+            yield index, image, self._file.run(image.pixels[None], ("heatmap",))[0][0]
 
-        if slices is None:
-            return (one(0, first),)
-        return tuple(one(index, series.read(index)) for index in slices.key)
+
+def _heatmap(evidence: _Evidence, label: int, name: str, series: Series) -> HeatMap:
+    index, image, values = evidence
+    instance = series.instances[index] if series.instances else None
+    return HeatMap(values[label].copy(), name, index, image.pixels[0], instance)
 
 
 def _in_order(function: Callable[[_Item], _Answer], items: Iterable[_Item], threads: int) -> Iterator[_Answer]:

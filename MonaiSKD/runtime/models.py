@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
-from MonaiSKD.bundle import list_bundles
+from MonaiSKD.bundle import Bundle, list_bundles
 from MonaiSKD.errors import SKDError
 
 MODEL_NAME = "model.onnx"
@@ -26,14 +27,14 @@ def find_model(model: str | os.PathLike[str]) -> Path:
     for folder in (path, path / "models"):
         if (folder / MODEL_NAME).is_file():
             return folder / MODEL_NAME
-    if path.is_dir():
+    bundles = {bundle.name: bundle for bundle in list_bundles()}
+    if path.is_dir() and str(model) not in bundles:  # a folder of data may be called as a bundle is
         remedy = f"Write one with: monai-skd export {path} --out {path / MODEL_NAME}"
         raise SKDError(path, f"the folder holds no {MODEL_NAME}", remedy, code="not_found")
-    return _of_bundle(str(model))
+    return _of_bundle(str(model), bundles)
 
 
-def _of_bundle(name: str) -> Path:
-    bundles = {bundle.name: bundle for bundle in list_bundles()}
+def _of_bundle(name: str, bundles: Mapping[str, Bundle]) -> Path:
     if name not in bundles:
         cause = "there is no such file, run folder or bundle"
         remedy = f"Give an .onnx file, a run folder, or one of {', '.join(bundles)}"

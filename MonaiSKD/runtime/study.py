@@ -42,12 +42,12 @@ def combine(
     Example:
         >>> p = np.array([[0.9, 0.1], [0.7, 0.3], [0.0, 1.0]], dtype=np.float32)
         >>> mean, atypical, slices = combine(p, np.array([0.1, 0.2, 0.9], dtype=np.float32), 0.5)
-        >>> mean.round(2).tolist(), round(atypical, 2), slices.used.tolist(), slices.key
+        >>> [round(float(q), 2) for q in mean], round(atypical, 2), slices.used.tolist(), slices.key
         ([0.8, 0.2], 0.1, [True, True, False], (0, 1))
     """
     if not len(probabilities):
         raise ValueError("a volume has at least one slice")
-    used = atypicality <= limit
+    used = atypicality.astype(np.float64) <= limit  # as Result.atypical compares, not with the limit in float32
     if not used.any():
         used = np.ones_like(used)
     mean: Array = probabilities[used].mean(axis=0, dtype=np.float64).astype(np.float32)

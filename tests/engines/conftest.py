@@ -4,7 +4,7 @@ import pytest
 
 SMALL = {
     "image_size": 32, "batch_size": 8, "teacher_epochs": 1, "epochs": 3, "feature_epochs": 1, "finetune_epochs": 1,
-    "compensation_images": 8, "quiet": True, "allow_leaks": True,
+    "compensation_images": 8, "quiet": True, "allow_leaks": True, "export": None,
 }  # fmt: skip
 
 

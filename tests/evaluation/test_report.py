@@ -3,7 +3,9 @@ from __future__ import annotations
 import base64
 import dataclasses
 import io
+import json
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -26,6 +28,7 @@ class Reader(HTMLParser):
         self.tags: list[str] = []
         self.addresses: list[str] = []
         self.cells: list[str] = []
+        self.text = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
@@ -37,6 +40,8 @@ class Reader(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.text += data
         if self.open and self.open[-1] in ("td", "th"):
             self.cells.append(data)
 
@@ -45,7 +50,17 @@ class Reader(HTMLParser):
 def report() -> ReportData:
     p = np.array([[0.9, 0.1], [0.7, 0.3], [0.4, 0.6], [0.6, 0.4]])
     y = np.array([0, 0, 1, 1])
-    metrics = classification_metrics(p, y, NAMES, bootstrap=50)
+    metrics = {
+        **classification_metrics(p, y, NAMES, bootstrap=50),
+        "ece_before_calibration": 0.4321,
+        "thresholds": {
+            NAMES[0]: {"threshold": 0.7, "sensitivity": 1.0, "specificity": 0.987},
+            NAMES[1]: {"threshold": 0.35, "sensitivity": None, "specificity": 0.75},
+        },
+        "atypical_share": 0.25,
+        "heatmap_r2": 0.6789,
+    }
+    image, heat = np.full((1, 8, 8), 0.5, dtype=np.float32), np.array([[-1, 0], [0, 2]], dtype=np.float32)
     return ReportData(
         title="Lung CT classifier",
         modality="lung_ct",
@@ -55,7 +70,9 @@ def report() -> ReportData:
         probabilities=p,
         labels=y,
         curves={"Loss": {"student A": [(1, 0.7), (2, 0.4)], "student B": [(1, 0.8)]}, "AUC": {"A": []}},
-        examples=[Example(np.full((1, 8, 8), 0.5, dtype=np.float32), int(k), row) for k, row in zip(y, p, strict=True)],
+        examples=[Example(image, int(k), row, heat if k else None) for k, row in zip(y, p, strict=True)],
+        errors=[Example(image, 1, p[3], heat)],
+        sensitivity=0.9,
         facts={"Teacher": "tf_efficientnet_lite2", "Seed": 0},
         config={"epochs": 2},
     )
@@ -72,12 +89,18 @@ def test_page_is_whole_and_needs_no_second_file(report: ReportData, tmp_path: Pa
     write_report(tmp_path / "report.html", report)
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
     page = read(tmp_path / "report.html")
-    assert len(page.addresses) == 3
-    for address in page.addresses:
-        kind, _, data = address.partition(",")
-        assert kind == "data:image/png;base64"
-        assert Image.open(io.BytesIO(base64.b64decode(data))).size[0] > 500
+    pictures = [address.partition(",")[::2] for address in page.addresses]
+    figures = [data for kind, data in pictures if kind == "data:image/png;base64"]
+    cases = [data for kind, data in pictures if kind == "data:image/jpeg;base64"]
+    assert len(figures) == 2
+    assert len(cases) == 2 + 1 + 4 + 2 + 1  # the error and its heat, examples, two with heat; under both the colours
+    assert len(figures) + len(cases) == len(pictures)
+    assert all(opened(data).size[0] > 1000 for data in figures)
     assert "script" not in page.tags
+
+
+def opened(data: str) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(data)))
 
 
 def test_page_says_what_was_measured(report: ReportData, tmp_path: Path) -> None:
@@ -87,11 +110,83 @@ def test_page_says_what_was_measured(report: ReportData, tmp_path: Path) -> None
     assert f"0.750 ({accuracy['low']:.3f} to {accuracy['high']:.3f})" in cells
     assert "test (n = 4)" in cells
     assert cells.count("55") == 3  # all images of each split
+    assert cells[cells.index("Calibration error before the temperature") + 1] == "0.432"
+    assert cells[cells.index("Images called atypical") + 1] == "1 (25.0%)"
+    assert cells[cells.index("What blanking a region costs, foretold by the heat maps (R²)") + 1] == "0.679"
     assert "tf_efficientnet_lite2" in cells
     assert NAMES[1] in cells  # shown as text, not obeyed as markup
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "Not for clinical use" in text
     assert re.search(r"&#34;epochs&#34;: 2", text)
+
+
+def test_thresholds_and_what_they_reach(report: ReportData, tmp_path: Path) -> None:
+    write_report(tmp_path / "report.html", report)
+    page = read(tmp_path / "report.html")
+    start = page.cells.index("threshold")
+    assert page.cells[start + 5 : start + 17] == [
+        *(NAMES[0], "0.700", "1.000", "0.987", "1.000", "0.987"),
+        *(NAMES[1], "0.350", "–", "0.750", "–", "0.750"),
+    ]
+    assert "finds 90" in page.text
+
+
+def test_the_most_confident_errors_are_shown_with_their_heat(report: ReportData, tmp_path: Path) -> None:
+    image = np.full((1, 64, 64), 0.5, dtype=np.float32)
+    heat = np.array([[-1, -1], [-1, 2]], dtype=np.float32)
+    case = Example(image, 1, np.array([0.97, 0.03]), heat)
+    write_report(tmp_path / "report.html", dataclasses.replace(report, errors=[case], examples=()))
+    page = read(tmp_path / "report.html")
+    assert f"normal 97%, truly {NAMES[1]}" in page.text
+    assert "1 of 4 test images got a wrong class." in page.text
+    plain, overlaid, _ = (np.asarray(opened(a.partition(",")[2]).convert("RGB")) for a in page.addresses[1:4])
+    assert np.ptp(plain) <= 3  # grey all over
+    assert np.ptp(overlaid[:12, :12]) <= 6
+    red, _, blue = overlaid[56, 56].astype(int)
+    assert red > blue + 40  # the lower right corner speaks for the class
+
+
+def test_without_errors_or_heat_the_page_says_nothing_of_them(report: ReportData, tmp_path: Path) -> None:
+    cold = [dataclasses.replace(example, heat=None) for example in report.examples]
+    metrics = {split: dict(of_split) for split, of_split in report.metrics.items()}
+    for of_split in metrics.values():
+        for key in ("thresholds", "atypical_share", "ece_before_calibration", "heatmap_r2"):
+            del of_split[key]
+    write_report(
+        tmp_path / "report.html", dataclasses.replace(report, errors=(), examples=cold, metrics=metrics, curves={})
+    )
+    page = read(tmp_path / "report.html")
+    for word in (
+        "Most confident",
+        "speaks for",
+        "Thresholds",
+        "Dots",
+        "atypical",
+        "before the temperature",
+        "heat maps",
+    ):
+        assert word not in page.text
+    assert "Examples" in page.text
+    assert len(page.addresses) == 1 + 4
+
+
+@pytest.mark.parametrize("width", [1200, 500])
+def test_in_a_browser_every_picture_loads_and_nothing_sticks_out(
+    in_browser: Callable[..., tuple[str, str]], report: ReportData, tmp_path: Path, width: int
+) -> None:
+    write_report(tmp_path / "report.html", report)
+    measure = """<script>addEventListener("load", () => {
+      const loaded = [...document.images].map(image => image.complete && image.naturalWidth * image.clientWidth > 0);
+      const page = document.documentElement;
+      document.body.dataset.found = JSON.stringify({loaded, over: page.scrollWidth - page.clientWidth});
+    })</script></body>"""
+    text = (tmp_path / "report.html").read_text(encoding="utf-8").replace("</body>", measure)
+    (tmp_path / "measured.html").write_text(text, encoding="utf-8")
+    document, console = in_browser(tmp_path / "measured.html", width=width)
+    assert console == ""
+    found = re.search(r'data-found="([^"]*)"', document)
+    assert found
+    assert json.loads(found[1].replace("&quot;", '"')) == {"loaded": [True] * 12, "over": 0}
 
 
 def test_undefined_metrics_are_dashes(report: ReportData, tmp_path: Path) -> None:
@@ -103,6 +198,7 @@ def test_undefined_metrics_are_dashes(report: ReportData, tmp_path: Path) -> Non
         labels=np.array([0]),
         curves={},
         examples=(),
+        errors=(),
     )
     write_report(tmp_path / "report.html", small)
     page = read(tmp_path / "report.html")

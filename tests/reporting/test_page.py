@@ -5,10 +5,9 @@ import dataclasses
 import hashlib
 import io
 import re
-import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -213,24 +212,6 @@ def test_importing_the_reports_loads_neither_jinja_nor_anything_heavy() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
-
-
-@pytest.fixture
-def in_browser(tmp_path) -> Callable[..., tuple[str, str]]:
-    """Opens a page in a real browser; gives the document after its script ran, and what the console said."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("there is no chromium on PATH to open the page with")
-
-    def open_page(path: Path, anchor: str = "") -> tuple[str, str]:
-        quiet = ["--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
-        command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", *quiet, "--enable-logging=stderr"]
-        command += [f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", path.as_uri() + anchor]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-        console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-        return done.stdout, "\n".join(console)
-
-    return open_page
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import zlib
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -19,6 +20,7 @@ from MonaiSKD.reading.dicom.guards import (
 from MonaiSKD.reading.dicom.header import quiet, text
 from MonaiSKD.reading.dicom.recognise import DEFLATED, MARK, file_meta, looks_like_dicom
 from MonaiSKD.reading.image import Identity
+from MonaiSKD.reading.opening import open_plain
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -26,12 +28,15 @@ if TYPE_CHECKING:
 __all__ = ["identity", "looks_like_dicom", "open_dataset"]
 
 _MAX_FILE = 2**31  # bytes
-_MAX_INFLATED = 10**9  # bytes of a deflated data set
+_MAX_INFLATED = 2**28  # bytes of a deflated data set
+_PIECE = 2**20
 _REPLACE = "Replace the damaged file or leave it out"
 _UNDEFINED = 0xFFFFFFFF
 
 
-def open_dataset(path: str | os.PathLike[str], *, pixels: bool = True) -> Dataset:
+def open_dataset(
+    path: str | os.PathLike[str], *, pixels: bool = True, check: Callable[[Dataset], object] | None = None
+) -> Dataset:
     """Open a DICOM image, with or without preamble and file meta information.
 
     Everything that can be known without decoding is checked: that it is an image, that its description of the pixels
@@ -40,6 +45,7 @@ def open_dataset(path: str | os.PathLike[str], *, pixels: bool = True) -> Datase
     Args:
         path: the file.
         pixels: False stops before the pixels, which is what sorting thousands of headers needs.
+        check: called with the header before the pixels are read, to raise what is wrong with it.
 
     Returns:
         The data set; its `filename` is `path`, and its `file_meta` has a TransferSyntaxUID.
@@ -55,13 +61,13 @@ def open_dataset(path: str | os.PathLike[str], *, pixels: bool = True) -> Datase
     """
     file = Path(path)
     try:
-        stream = file.open("rb")
+        stream = open_plain(file)
         size = file.stat().st_size
     except OSError as error:
         raise SKDError(file, f"cannot be read ({error.strerror or error})", "Check the path", "not_found") from error
     with stream, quiet():
         try:
-            return _open(file, stream, size, pixels)
+            return _open(file, stream, size, pixels, check)
         except SKDError:
             raise
         # pydicom raises arbitrary types on malformed bytes. The original is dropped, for it may quote a patient's name.
@@ -90,7 +96,7 @@ def identity(dataset: Dataset) -> Identity:
     )
 
 
-def _open(file: Path, stream: BinaryIO, size: int, pixels: bool) -> Dataset:
+def _open(file: Path, stream: BinaryIO, size: int, pixels: bool, check: Callable[[Dataset], object] | None) -> Dataset:
     import pydicom
 
     head = stream.read(512)
@@ -119,6 +125,8 @@ def _open(file: Path, stream: BinaryIO, size: int, pixels: bool) -> Dataset:
     _name_syntax(dataset, following)
     refuse_syntax(dataset)
     refuse_cut_off(dataset, size - rest - _pixel_head(following))
+    if check is not None:
+        check(dataset)
     if pixels:
         stream.seek(rest)
         _read_pixels(file, dataset, stream)
@@ -192,14 +200,18 @@ def _inflated(file: Path, stream: BinaryIO, start: int) -> BinaryIO:
     stream.seek(0)
     meta = stream.read(start)
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    try:
-        data = inflater.decompress(stream.read(), _MAX_INFLATED)
-    except zlib.error:
-        raise SKDError(file, "cannot be inflated", _REPLACE, "damaged") from None
-    if not inflater.eof:
-        if len(data) >= _MAX_INFLATED:
-            raise SKDError(file, f"inflates to more than {_MAX_INFLATED} bytes", "Leave it out", "too_large")
-        raise SKDError(file, "is cut off", _REPLACE, "damaged")
     # Of the same length, so that the meta information keeps its own: a UID is padded with zero bytes.
     explicit = b"1.2.840.10008.1.2.1".ljust(len(DEFLATED), b"\0")
-    return BytesIO(meta.replace(DEFLATED.encode(), explicit) + data)
+    plain = BytesIO()
+    plain.write(meta.replace(DEFLATED.encode(), explicit))
+    try:
+        while not inflater.eof:
+            piece = inflater.unconsumed_tail or stream.read(_PIECE)
+            if not piece:
+                raise SKDError(file, "is cut off", _REPLACE, "damaged")
+            plain.write(inflater.decompress(piece, _PIECE))
+            if plain.tell() > _MAX_INFLATED:
+                raise SKDError(file, f"inflates to more than {_MAX_INFLATED} bytes", "Leave it out", "too_large")
+    except zlib.error:
+        raise SKDError(file, "cannot be inflated", _REPLACE, "damaged") from None
+    return plain

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 50_000_000  # of one frame
 MAX_VOXELS = 2**28  # of all frames together
+# Each frame is looked at by itself; a file of ten thousands of them is no single volume.
+MAX_FRAMES = 4096
+_FRAGMENT_HEAD = 8  # bytes before the compressed bytes of a frame, which are one at least
 
 PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
@@ -110,6 +113,9 @@ def refuse_impossible(dataset: Dataset, is_float: bool = False) -> None:
     if not is_float:
         _whole(dataset, "BitsStored", 1, allocated)
         _whole(dataset, "PixelRepresentation", 0, 1)
+    if frames > MAX_FRAMES:
+        remedy = "Save one of its volumes to a file of its own"
+        raise SKDError(thing(dataset), f"holds {frames} frames, more than {MAX_FRAMES}", remedy, "too_large")
     if rows * columns > MAX_PIXELS or rows * columns * frames > MAX_VOXELS:
         raise SKDError(
             thing(dataset),
@@ -145,7 +151,7 @@ def refuse_syntax(dataset: Dataset) -> None:
 
 
 def refuse_cut_off(dataset: Dataset, size: int) -> None:
-    """Refuse uncompressed pixels that are more than what is left of the file.
+    """Refuse pixels that are more than what is left of the file: those stored as they are, or frames without a byte.
 
     Args:
         dataset: its header, checked by :func:`refuse_impossible`.
@@ -154,10 +160,15 @@ def refuse_cut_off(dataset: Dataset, size: int) -> None:
     Raises:
         SKDError: damaged.
     """
-    # Colours may be subsampled; they are refused later, by name.
-    if not is_native(text(dataset.file_meta, "TransferSyntaxUID")) or (number(dataset, "SamplesPerPixel") or 1) > 1:
+    frames = max(int(number(dataset, "NumberOfFrames") or 1), 1)
+    if not is_native(text(dataset.file_meta, "TransferSyntaxUID")):
+        if frames * _FRAGMENT_HEAD > size:
+            raise SKDError(thing(dataset), "is cut off within its pixels", _REPLACE, "damaged")
         return
-    pixels = int(dataset.Rows) * int(dataset.Columns) * max(int(number(dataset, "NumberOfFrames") or 1), 1)
+    # Colours may be subsampled; they are refused later, by name.
+    if (number(dataset, "SamplesPerPixel") or 1) > 1:
+        return
+    pixels = int(dataset.Rows) * int(dataset.Columns) * frames
     if pixels * int(dataset.BitsAllocated) // 8 > size:
         raise SKDError(thing(dataset), "is cut off within its pixels", _REPLACE, "damaged")
 

@@ -139,7 +139,11 @@ def _decode(dataset: Any, frame: int) -> npt.NDArray[Any]:
         every: npt.NDArray[Any] = dataset.pixel_array
         return every if frame_count(dataset) == 1 else every[frame]
     # Unused bits are left to _stored_bits(), which minds the HighBit and works for pydicom 2 too.
-    decoded: npt.NDArray[Any] = pixel_array(dataset, index=frame, raw=True, correct_unused_bits=False)
+    options: dict[str, Any] = {"raw": True, "correct_unused_bits": False, "view_only": True}
+    if text(dataset.file_meta, "TransferSyntaxUID") == RLE:
+        # pylibjpeg's decoder is written in Rust; on damaged data it panics, and prints a traceback of its own.
+        options["decoding_plugin"] = "pydicom"
+    decoded: npt.NDArray[Any] = pixel_array(dataset, index=frame, **options)
     return decoded
 
 
@@ -165,6 +169,9 @@ def _stored_bits(dataset: Any, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     highest = number(dataset, "HighBit")
     as_stored = highest is not None and (is_native(syntax) or syntax == RLE)
     unused_below = min(max(int(highest or 0) + 1 - stored, 0), allocated - stored) if as_stored else 0
+    lowest = -(2 ** (stored - 1)) if values.dtype.kind == "i" else 0
+    if not unused_below and values.min() >= lowest and values.max() < lowest + 2**stored:
+        return values  # nothing lies there; looking is many times faster than moving
     # Up to the top of its register, and back down with the sign.
     shifted: npt.NDArray[Any] = np.left_shift(values, allocated - stored - unused_below)
     np.right_shift(shifted, allocated - stored, out=shifted)

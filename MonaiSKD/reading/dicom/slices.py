@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from MonaiSKD.reading.dicom.geometry import frame_geometry
-from MonaiSKD.reading.dicom.header import functional_group, number, text, words
+from MonaiSKD.reading.dicom.header import functional_group, number, quiet, text, words
 from MonaiSKD.reading.dicom.pixels import frame_count
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ class Slice:
         return np.cross(self.row, self.column)
 
 
+@quiet()
 def slices_of(dataset: Dataset, path: str) -> list[Slice]:
     """The slices of one file, in the order they are stored.
 

@@ -46,6 +46,7 @@ Values = npt.NDArray[Any]
 
 # A slice of a body lies in air; values that never go below this are no Hounsfield units (fat is -100, air -1000).
 _NO_AIR = -200.0
+_LARGEST = 1e38  # of single precision; no unit of a picture comes near
 _SAMPLE = 997  # every such pixel is looked at first
 
 
@@ -98,6 +99,9 @@ def canonical_frame(
     padding = _padding(dataset, table)
     counts = _Counts(indices, table, padding)
     modality = transform.apply(table)
+    if modality.size and not max(-float(modality.min()), float(modality.max())) <= _LARGEST:
+        cause = "its rescale slope and intercept make numbers that are too large"
+        raise SKDError(thing(dataset), cause, "Replace the damaged file or leave it out", "damaged")
     warnings = list(transform.warnings)
     if rule.modality == "lung_ct":
         warnings += _hounsfield_warnings(dataset, transform, modality, counts)

@@ -1,0 +1,37 @@
+"""Opening what the user named without ever waiting for it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+from MonaiSKD.errors import SKDError
+
+
+def open_plain(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a plain file for reading; a pipe would be waited for, and a device never ends.
+
+    Args:
+        path: the file, or a link to it.
+
+    Raises:
+        SKDError: not_found: it is absent, may not be read, or is a folder, a pipe, a socket or a device.
+    """
+    file = Path(path)
+    try:
+        # Of a folder, opening says what it is.
+        if file.exists() and not (file.is_file() or file.is_dir()):
+            raise SKDError(file, "is a pipe, a socket or a device, not a file", "Give a plain file", "not_found")
+        return file.open("rb")
+    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
+        cause = f"cannot be read ({getattr(error, 'strerror', None) or error})"
+        raise SKDError(file, cause, "Check the path", "not_found") from error
+
+
+def real_path(path: str | os.PathLike[str]) -> str:
+    """The path without links; as it is, where no file can have that name."""
+    try:
+        return os.path.realpath(path)
+    except (OSError, ValueError):
+        return str(path)

@@ -1,0 +1,110 @@
+"""The contract inside a model file, and the seal behind it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import onnx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tinymodel import tiny_contract, tiny_graph
+
+from MonaiSKD.reading import RULES, CanonicalRule
+from MonaiSKD.runtime.contract import DIGEST_KEY, FORMAT, Contract, sealed, unsealed
+
+
+@pytest.mark.parametrize("rule", list(RULES))
+def test_a_contract_survives_the_way_through_json(rule):
+    contract = tiny_contract(rule, teacher={"name": "t", "licence": "MIT"}, versions={"torch": "2.8"}, precision="int8")
+    read = Contract.from_dict(json.loads(json.dumps(contract.to_dict())))
+    assert read == contract
+    assert (read.class_names, read.rule) == (("dark", "bright"), RULES[rule])
+    assert isinstance(read.rule, CanonicalRule)
+
+
+def test_what_a_contract_leaves_open_has_a_default():
+    data = tiny_contract().to_dict()
+    for name in ("precision", "student", "teacher", "training_data_sha256", "metrics", "versions", "intended_use"):
+        del data[name]
+    del data["format"]
+    read = Contract.from_dict(data)
+    assert (read.precision, read.teacher, read.format) == ("float32", {}, FORMAT)
+    assert read.intended_use == "research; not for clinical use"
+
+
+@pytest.mark.parametrize("other", [0, FORMAT + 1, "1", None])
+def test_a_contract_of_another_format_is_refused(other):
+    with pytest.raises(ValueError, match="its format is"):
+        Contract.from_dict({**tiny_contract().to_dict(), "format": other})
+
+
+def test_an_unknown_entry_is_refused_and_named():
+    with pytest.raises(ValueError, match=r"not understood.*colour"):
+        Contract.from_dict({**tiny_contract().to_dict(), "colour": "red"})
+
+
+@pytest.mark.parametrize("name", ["name", "class_names", "rule", "thresholds", "atypicality_threshold", "image_size"])
+def test_an_absent_entry_is_refused_and_named(name):
+    data = tiny_contract().to_dict()
+    del data[name]
+    with pytest.raises(ValueError, match=f"not understood.*{name}"):
+        Contract.from_dict(data)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("rule", None), ("rule", {"modality": "knee"}), ("rule", {"modality": "lung_ct"}), ("class_names", 3)],
+)
+def test_an_entry_of_the_wrong_kind_is_refused(name, value):
+    with pytest.raises(ValueError, match="not understood"):
+        Contract.from_dict({**tiny_contract().to_dict(), name: value})
+
+
+@pytest.mark.parametrize(
+    ("classes", "thresholds"),
+    [
+        (("dark", "bright"), {"dark": 0.5}),
+        (("dark", "bright"), {"dark": 0.5, "bright": 0.5, "grey": 0.5}),
+        (("dark", "bright"), {"dark": 0.5, "Bright": 0.5}),
+        (("dark",), {"dark": 0.5}),
+        ((), {}),
+    ],
+)
+def test_classes_and_thresholds_that_disagree_are_refused(classes, thresholds):
+    with pytest.raises(ValueError, match="disagree"):
+        tiny_contract(class_names=classes, thresholds=thresholds)
+
+
+@given(st.binary(max_size=300))
+def test_what_is_sealed_tells_its_own_digest(content: bytes):
+    assert sealed(content).startswith(content)
+    assert unsealed(sealed(content)) == hashlib.sha256(content).hexdigest()
+
+
+@given(st.binary(max_size=200), st.data())
+def test_one_changed_byte_breaks_the_seal(content: bytes, data: st.DataObject):
+    whole = bytearray(sealed(content))
+    whole[data.draw(st.integers(0, len(whole) - 1))] ^= data.draw(st.integers(1, 255))
+    with pytest.raises(ValueError, match=r"its checksum does not match|it carries no checksum"):
+        unsealed(bytes(whole))
+
+
+@given(st.binary(max_size=200), st.data())
+def test_a_cut_file_breaks_the_seal(content: bytes, data: st.DataObject):
+    whole = sealed(content)
+    with pytest.raises(ValueError, match="checksum"):
+        unsealed(whole[: data.draw(st.integers(0, len(whole) - 1))])
+
+
+def test_what_was_never_sealed_is_foreign():
+    with pytest.raises(ValueError, match="no part of this package wrote it"):
+        unsealed(b"x" * 500)
+
+
+def test_a_sealed_model_is_still_a_valid_onnx_model_and_carries_its_digest():
+    plain = tiny_graph().SerializeToString()
+    model = onnx.load_from_string(sealed(plain))
+    onnx.checker.check_model(model)
+    assert {entry.key: entry.value for entry in model.metadata_props} == {DIGEST_KEY: hashlib.sha256(plain).hexdigest()}

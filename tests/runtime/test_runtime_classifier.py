@@ -1,0 +1,455 @@
+"""Classifying files with a model that says how bright an image is, so that every probability is known beforehand."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from PIL import Image as PILImage
+from test_classification import ct_series, hounsfield, png, radiograph
+from tinymodel import write_tiny_model
+
+from MonaiSKD.errors import SKDError
+from MonaiSKD.reading import Source, from_volume_array, from_volume_node
+from MonaiSKD.reading.dicom.dataset import open_dataset
+from MonaiSKD.reading.image import Image, Series
+from MonaiSKD.reading.volume import one_image
+from MonaiSKD.runtime import Classifier, Failure, Result
+
+
+@pytest.fixture(scope="module")
+def classifier(tiny_model: Path) -> Classifier:
+    return Classifier(tiny_model, threads=4)
+
+
+@pytest.fixture(scope="module")
+def lung_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_model(tmp_path_factory.mktemp("lungs") / "model.onnx", "lung_ct")
+
+
+@pytest.fixture(scope="module")
+def lungs(lung_model: Path) -> Classifier:
+    return Classifier(lung_model, threads=4)
+
+
+def nifti(path: Path, brights: list[float]) -> Path:
+    """A volume whose slices are of one Hounsfield value each, from feet to head."""
+    values = np.empty((8, 8, len(brights)), dtype=np.int16)
+    values[:] = [hounsfield(bright) for bright in brights]
+    stored = nibabel.Nifti1Image(values, np.diag([-1.0, -1.0, 5.0, 1.0]))
+    stored.header.set_xyzt_units("mm")
+    nibabel.save(stored, path)
+    return path
+
+
+def series_of(brights: list[float], reads: Counter[int] | None = None) -> Series:
+    """A volume in memory that counts how often each slice is read; a bright of -1 cannot be read."""
+    reads = Counter() if reads is None else reads
+
+    def read(index: int) -> Image:
+        reads[index] += 1
+        if brights[index] < 0:
+            raise SKDError(f"slice {index}", "is cut off", "Replace it", code="damaged")
+        return Image(np.full((1, 8, 8), brights[index], dtype=np.float32), None, "volume", ())
+
+    return Series("volume", len(brights), read)
+
+
+def summary(answer: Result | Failure) -> tuple:
+    """Everything of an answer but its time."""
+    if isinstance(answer, Failure):
+        return answer.input, answer.code, answer.message, answer.remedy
+    slices = answer.slices
+    by_slice = None if slices is None else (slices.probabilities.tolist(), slices.used.tolist(), slices.key)
+    maps = [(heat.slice, heat.label, heat.values.tolist()) for heat in answer.heatmaps]
+    return answer.input, answer.probabilities, answer.atypicality, by_slice, maps, answer.applied, answer.warnings
+
+
+def test_a_picture_of_8_bits_is_as_bright_as_its_grey(classifier, tmp_path):
+    result = classifier(png(tmp_path / "a.png", 51))
+    assert result.probabilities == pytest.approx({"dark": 0.8, "bright": 0.2}, abs=1e-6)
+    assert (result.label, result.decision, result.atypical) == ("dark", ("dark",), False)
+    assert result.atypicality == pytest.approx(0.3, abs=1e-6)
+    assert (result.slices, result.instances, result.identity) == (None, (), None)
+    assert list(result.probabilities) == ["dark", "bright"]
+    assert result.input == str(tmp_path / "a.png")
+    assert result.model.sha256 == classifier.model.sha256
+    assert result.milliseconds > 0
+
+
+def test_a_picture_of_16_bits_is_as_bright_as_its_grey(classifier, tmp_path):
+    PILImage.fromarray(np.full((8, 8), 13107, dtype=np.uint16)).save(tmp_path / "a.png")
+    assert classifier(tmp_path / "a.png").probabilities["bright"] == pytest.approx(0.2, abs=1e-6)
+
+
+def test_a_picture_counts_by_its_mean_and_its_heat_map_shows_where(classifier, tmp_path):
+    pixels = np.zeros((64, 64), dtype=np.uint8)
+    pixels[:32, :32] = 255
+    PILImage.fromarray(pixels).save(tmp_path / "a.png")
+    result = classifier(tmp_path / "a.png")
+    assert result.probabilities == {"dark": 0.75, "bright": 0.25}
+    (heat,) = result.heatmaps
+    assert (heat.label, heat.slice, heat.instance) == ("dark", 0, None)
+    np.testing.assert_allclose(heat.values, -np.kron([[1, 0], [0, 0]], np.ones((2, 2))), atol=1e-6)
+    np.testing.assert_array_equal(heat.pixels, pixels / 255)
+
+
+def test_heat_maps_may_be_left_out_and_change_nothing_else(classifier, tmp_path):
+    path = png(tmp_path / "a.png", 99)
+    with_maps, without = classifier(path), classifier(path, heatmaps=False)
+    assert (len(with_maps.heatmaps), without.heatmaps) == (1, ())
+    assert with_maps.probabilities == without.probabilities
+    assert with_maps.atypicality == without.atypicality
+
+
+@pytest.mark.parametrize(("value", "bright"), [(1024, 0.25), (2048, 0.5), (4095, 4095 / 4096), (0, 0.0)])
+def test_a_radiograph_is_exactly_as_bright_as_its_window_shows_it(classifier, tmp_path, value, bright):
+    result = classifier(radiograph(tmp_path / "a.dcm", value))
+    assert result.probabilities == {"dark": 1 - bright, "bright": bright}
+    assert result.atypicality == abs(bright - 0.5)
+    assert [instance.path for instance in result.instances] == [str(tmp_path / "a.dcm")]
+    assert result.heatmaps[0].instance == result.instances[0]
+
+
+@pytest.mark.parametrize("window", [{}, {"WindowCenter": None, "WindowWidth": None, "VOILUTFunction": None}])
+def test_white_as_the_smallest_value_is_the_same_as_its_inverse(classifier, tmp_path, window):
+    stored = np.random.default_rng(3).integers(1, 4096, (16, 16))
+    plain = classifier(radiograph(tmp_path / "a.dcm", stored, **window))
+    # An exact window of 4096 around 2048 maps v and 4096 - v to values that add up to 1.
+    inverted = (4095 if window else 4096) - stored
+    turned = classifier(radiograph(tmp_path / "b.dcm", inverted, PhotometricInterpretation="MONOCHROME1", **window))
+    assert turned.probabilities == plain.probabilities
+    np.testing.assert_array_equal(turned.heatmaps[0].pixels, plain.heatmaps[0].pixels)
+    np.testing.assert_array_equal(turned.heatmaps[0].values, plain.heatmaps[0].values)
+
+
+BRIGHTS = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+
+
+def check_brights(result: Result) -> None:
+    slices = result.slices
+    assert slices is not None
+    np.testing.assert_allclose(slices.probabilities[:, 1], BRIGHTS, atol=1e-6)
+    np.testing.assert_allclose(slices.atypicality, [0.5, 0.3, 0.1, 0.1, 0.3, 0.5], atol=1e-6)
+    assert slices.used.tolist() == [False, True, True, True, True, False]
+    assert result.probabilities == pytest.approx({"dark": 0.5, "bright": 0.5}, abs=1e-6)
+    assert result.atypicality == pytest.approx(0.1, abs=1e-6)  # the second of six
+    assert not result.atypical
+    assert slices.positions == pytest.approx([5.0 * index for index in range(6)])
+
+
+def test_every_slice_of_a_nifti_volume_is_known(lungs, tmp_path):
+    check_brights(lungs(nifti(tmp_path / "a.nii.gz", BRIGHTS)))
+
+
+def test_every_slice_of_a_dicom_series_is_known_and_so_is_its_file(lungs, tmp_path):
+    files = ct_series(tmp_path / "ct", BRIGHTS)
+    result = lungs(tmp_path / "ct")
+    check_brights(result)
+    assert [instance.path for instance in result.instances] == [str(path) for path in files]
+    assert result.input == str(tmp_path / "ct")
+    assert [heat.slice for heat in result.heatmaps] == list(result.slices.key)
+    assert [heat.instance.path for heat in result.heatmaps] == [str(files[index]) for index in result.slices.key]
+    key = BRIGHTS[result.slices.key[0]]
+    np.testing.assert_allclose(result.heatmaps[0].pixels, key, atol=1e-6)
+
+
+def test_a_series_in_memory_and_a_volume_node_say_what_the_file_says(lungs, tmp_path):
+    path = nifti(tmp_path / "a.nii", [*BRIGHTS, 0.3])
+    stored = nibabel.load(path)
+    values = np.asarray(stored.dataobj).transpose()  # (K, J, I), as Slicer gives it
+    node = lungs.classify(from_volume_array(values, stored.affine, lungs.contract.rule))
+    _, *of_node = summary(node)
+    _, *of_file = summary(lungs(path))
+    assert of_node == of_file
+
+
+def test_a_radiograph_in_a_volume_node_says_what_the_file_says(classifier, tmp_path):
+    stored = np.random.default_rng(0).integers(0, 4095, (1, 12, 10))
+    path = radiograph(tmp_path / "a.dcm", stored[0])
+    head = open_dataset(path, pixels=False)
+    image = from_volume_node(stored, classifier.contract.rule, header=head, path="node")
+    node, file = classifier.classify(one_image(image, ())), classifier(path)
+    assert node.input == "node"
+    assert node.probabilities == file.probabilities
+    np.testing.assert_array_equal(node.heatmaps[0].values, file.heatmaps[0].values)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("count", [15, 16, 17, 33])
+def test_slices_are_whole_and_in_order_over_the_borders_of_batches(lung_model, count, threads):
+    brights = [0.2 + 0.6 * index / (count - 1) for index in range(count)]
+    result = Classifier(lung_model, threads=threads).classify(series_of(brights))
+    np.testing.assert_allclose(result.slices.probabilities[:, 1], brights, atol=1e-6)
+    assert result.probabilities["bright"] == pytest.approx(0.5, abs=1e-6)
+
+
+def test_slices_are_read_once_and_key_slices_once_more_for_their_heat_maps(lungs):
+    reads: Counter[int] = Counter()
+    brights = [0.2 + 0.015 * index for index in range(33)]
+    result = lungs.classify(series_of(brights, reads))
+    assert len(result.heatmaps) == len(result.slices.key) == 3
+    assert reads == Counter([*range(33), *result.slices.key])
+    reads.clear()
+    lungs.classify(series_of(brights, reads), heatmaps=False)
+    assert reads == Counter(range(33))
+
+
+@pytest.mark.parametrize("place", [0, 16, 32])
+def test_a_slice_that_fails_fails_the_volume_with_its_error(lungs, place):
+    brights = [0.5] * 33
+    brights[place] = -1
+    with pytest.raises(SKDError, match=f"slice {place}: is cut off") as refusal:
+        lungs.classify(series_of(brights))
+    assert refusal.value.code == "damaged"
+
+
+def test_a_damaged_slice_fails_its_series_and_not_the_next_one(lungs, tmp_path):
+    files = ct_series(tmp_path / "a", BRIGHTS)
+    files[3].write_bytes(files[3].read_bytes()[:-40])
+    ct_series(tmp_path / "b", BRIGHTS, SeriesInstanceUID="1.2.826.1.2")
+    answers = list(lungs.many([tmp_path / "a", tmp_path / "b"]))
+    failed = [answer for answer in answers if isinstance(answer, Failure)]
+    assert [(Path(one.input).name, one.code) for one in failed] == [("003.dcm", "damaged")]
+    check_brights(next(answer for answer in answers if answer.input == str(tmp_path / "b")))
+
+
+class Slow(Classifier):
+    """Inputs whose name begins with "slow" take their time."""
+
+    def read_and_classify(self, source: Source, *, heatmaps: bool = True) -> Result:
+        if Path(source.path).name.startswith("slow"):
+            time.sleep(0.03)
+        return super().read_and_classify(source, heatmaps=heatmaps)
+
+
+@pytest.fixture(scope="module")
+def mixture(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Thirty inputs: quick ones, slow ones, absent ones, damaged ones."""
+    folder = tmp_path_factory.mktemp("mixture")
+    paths = []
+    for index in range(30):
+        name = f"{'slow' if index % 5 == 0 else 'quick'}{index}.png"
+        if index % 4 != 3:
+            png(folder / name, 30 + 6 * index)
+        elif index % 8 == 3:
+            (folder / name).write_bytes(b"\x89PNG damaged")
+        paths.append(folder / name)
+    return paths
+
+
+@pytest.fixture(scope="module")
+def one_by_one(tiny_model: Path, mixture: list[Path]) -> list[tuple]:
+    return [summary(answer) for answer in Classifier(tiny_model, threads=1).many(mixture, heatmaps=True)]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 8])
+def test_the_order_and_the_answers_are_the_same_for_any_number_of_threads(tiny_model, mixture, one_by_one, threads):
+    answers = list(Slow(tiny_model, threads=threads).many(mixture, heatmaps=True))
+    assert [answer.input for answer in answers] == [str(path) for path in mixture]
+    assert [summary(answer) for answer in answers] == one_by_one
+    assert [index for index, answer in enumerate(answers) if isinstance(answer, Failure)] == list(range(3, 30, 4))
+    for index, answer in enumerate(answers):
+        if isinstance(answer, Result):
+            assert answer.probabilities["bright"] == pytest.approx((30 + 6 * index) / 255, abs=1e-6)
+
+
+def test_one_classifier_shared_by_eight_threads_says_the_same_as_alone(classifier, mixture, one_by_one):
+    together = threading.Barrier(8)
+
+    def all_of_them(_: int) -> list[tuple]:
+        together.wait()
+        return [summary(answer) for answer in classifier.many(mixture, heatmaps=True)]
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(answers == one_by_one for answers in pool.map(all_of_them, range(8)))
+
+
+def test_volumes_in_several_threads_say_the_same_as_alone(lungs, tmp_path):
+    paths = [nifti(tmp_path / f"{index}.nii", [0.1 * index, *BRIGHTS]) for index in range(6)]
+    alone = [summary(lungs(path)) for path in paths]
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(lambda path: summary(lungs(path)), paths)) == alone
+    assert [summary(answer) for answer in lungs.many(paths, heatmaps=True)] == alone
+
+
+class Recording(Classifier):
+    """What was begun."""
+
+    def __init__(self, *args, **options) -> None:
+        super().__init__(*args, **options)
+        self.begun: list[str] = []
+
+    def read_and_classify(self, source: Source, *, heatmaps: bool = True) -> Result:
+        self.begun.append(source.path)
+        return super().read_and_classify(source, heatmaps=heatmaps)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 8])
+def test_reading_stays_a_few_inputs_ahead_of_the_caller_and_stops_with_him(tiny_model, tmp_path, threads):
+    path = png(tmp_path / "a.png")
+    given: list[int] = []
+
+    def endless() -> Iterator[Path]:
+        while True:
+            given.append(len(given))
+            yield path
+
+    recording = Recording(tiny_model, threads=threads)
+    answers = recording.many(endless())
+    for taken in range(1, 6):
+        next(answers)
+        assert len(given) <= taken + 2 * threads + 1
+    answers.close()
+    begun = len(recording.begun)
+    assert 5 <= begun <= len(given) <= 5 + 2 * threads + 1
+    time.sleep(0.05)
+    assert len(recording.begun) == begun
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPoolExecutor")]
+
+
+def test_nothing_is_read_before_the_first_answer_is_asked_for(tiny_model, tmp_path):
+    recording = Recording(tiny_model, threads=2)
+    answers = recording.many([png(tmp_path / "a.png")])
+    assert recording.begun == []
+    assert len(list(answers)) == len(recording.begun) == 1
+
+
+def only(answers: Iterator[Result | Failure]) -> Failure:
+    (failure,) = answers
+    assert isinstance(failure, Failure)
+    assert failure.message
+    assert failure.remedy
+    return failure
+
+
+def test_what_fails_says_its_code_its_cause_and_a_remedy(classifier, tmp_path):
+    (tmp_path / "empty.png").write_bytes(b"")
+    (tmp_path / "a.txt").write_text("text")
+    gone, empty, text = (only(classifier.many([tmp_path / name])) for name in ("gone.png", "empty.png", "a.txt"))
+    assert (gone.code, gone.input) == ("not_found", str(tmp_path / "gone.png"))
+    assert (empty.code, text.code) == ("damaged", "not_an_image")
+    assert "is empty (0 bytes)" in empty.message
+    with pytest.raises(SKDError, match=r"gone\.png"):
+        classifier(tmp_path / "gone.png")
+
+
+def test_a_ct_is_of_the_wrong_modality_for_a_radiograph_model_and_the_reverse(classifier, lungs, tmp_path):
+    (slice_,) = ct_series(tmp_path / "ct", [0.5])
+    assert only(classifier.many([slice_])).code == "wrong_modality"
+    assert only(classifier.many([nifti(tmp_path / "a.nii", BRIGHTS)])).code == "wrong_modality"
+    assert only(lungs.many([radiograph(tmp_path / "a.dcm")])).code == "wrong_modality"
+
+
+def test_a_folder_of_several_series_is_refused_with_a_remedy_and_many_takes_it(lungs, tmp_path):
+    ct_series(tmp_path / "both", [0.2, 0.4])
+    for path in ct_series(tmp_path / "other", [0.6, 0.8], SeriesInstanceUID="1.2.826.1.2"):
+        path.rename(tmp_path / "both" / f"b{path.name}")
+    with pytest.raises(SKDError, match=r"holds several images or series.*Classifier\.many"):
+        lungs(tmp_path / "both")
+    brights = [answer.probabilities["bright"] for answer in lungs.many([tmp_path / "both"])]
+    assert brights == pytest.approx([0.3, 0.7], abs=1e-6)
+
+
+def test_an_empty_folder_is_refused_and_gives_many_nothing(classifier, tmp_path):
+    with pytest.raises(SKDError, match="holds no image") as refusal:
+        classifier(tmp_path)
+    assert refusal.value.code == "not_found"
+    assert list(classifier.many([tmp_path])) == []
+
+
+def test_a_folder_of_one_image_is_that_image(classifier, tmp_path):
+    png(tmp_path / "in" / "a.png", 102)
+    (tmp_path / "in" / "notes.txt").write_text("none")
+    assert classifier(tmp_path / "in").probabilities["bright"] == pytest.approx(0.4, abs=1e-6)
+    skipped: list[str] = []
+    assert len(list(classifier.many([tmp_path / "in"], on_skip=skipped.append))) == 1
+    assert [Path(path).name for path in skipped] == ["notes.txt"]
+
+
+class Broken(Classifier):
+    """A defect that quotes what it met."""
+
+    error: Exception = RuntimeError("Secret^Person")
+
+    def read_and_classify(self, source: Source, *, heatmaps: bool = True) -> Result:
+        if "broken" in source.path:
+            raise self.error
+        return super().read_and_classify(source, heatmaps=heatmaps)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_defect_costs_its_own_input_only_and_is_not_quoted(tiny_model, tmp_path, threads, caplog):
+    caplog.set_level(logging.INFO)
+    paths = [png(tmp_path / name) for name in ("a.png", "broken.png", "c.png")]
+    one, failure, three = Broken(tiny_model, threads=threads).many(paths)
+    assert isinstance(one, Result)
+    assert isinstance(three, Result)
+    assert (failure.code, failure.message) == ("internal", "internal error (RuntimeError)")
+    assert "Report it" in failure.remedy
+    assert "Secret" not in str(failure) + repr(failure) + caplog.text
+
+
+def test_memory_that_runs_out_is_said_as_such(tiny_model, tmp_path, monkeypatch):
+    monkeypatch.setattr(Broken, "error", MemoryError())
+    assert only(Broken(tiny_model, threads=1).many([png(tmp_path / "broken.png")])).code == "too_large"
+
+
+def damages(whole: bytes) -> dict[str, bytes]:
+    """Ways to damage a DICOM file, each of which leaves the name in it."""
+    name, rows = whole.index(b"Secret^Person"), whole.index(b"\x28\x00\x10\x00US")
+    pixels = whole.index(b"\xe0\x7f\x10\x00")
+    return {
+        "cut in its pixels": whole[: pixels + 30],
+        "cut in the header": whole[: name + 40],
+        "cut in the name": whole[: name + 8],
+        "without pixels": whole[:pixels],
+        "no rows": whole[: rows + 8] + b"\0\0" + whole[rows + 10 :],
+        "many rows": whole[: rows + 8] + b"\xff\xff" + whole[rows + 10 :],
+        "wrong representation of the name": whole[: name - 4] + b"DS" + whole[name - 2 :],
+        "name far too long": whole[: name - 2] + b"\xff\x7f" + whole[name:],
+        "unknown transfer syntax": whole.replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.9.9.9\0", 1),
+        "noise after the name": whole[: name + 14] + bytes(range(256)) + whole[pixels:],
+        "rows as text": whole[: rows + 4] + b"IS\x02\x00Se" + whole[rows + 10 :],
+    }
+
+
+def test_however_a_file_is_damaged_nothing_says_whose_it_is(classifier, lungs, tmp_path, caplog, capfd):
+    caplog.set_level(logging.DEBUG)
+    person = {"PatientName": "Secret^Person", "PatientID": "Secret17"}
+    whole = radiograph(tmp_path / "whole.dcm", **person).read_bytes()
+    folder = tmp_path / "damaged"
+    folder.mkdir()
+    kinds = damages(whole)
+    for number, content in enumerate(kinds.values()):
+        assert content != whole
+        (folder / f"{number:02}.dcm").write_bytes(content)
+    answers = [*classifier.many([folder]), *lungs.many([folder])]
+    assert len(answers) == 2 * len(kinds)
+    assert not [answer for answer in answers if "Secret" in str(answer) + repr(answer)]
+    assert not [answer for answer in answers if isinstance(answer, Failure) and answer.code == "internal"]
+    assert sum(isinstance(answer, Failure) for answer in answers) >= len(kinds) + 6
+    assert "Secret" not in caplog.text
+    assert "Secret" not in "".join(capfd.readouterr())
+    assert classifier(tmp_path / "whole.dcm").identity.patient_name == "Secret^Person"
+
+
+def test_a_model_that_is_no_model_is_refused(tmp_path):
+    (tmp_path / "model.onnx").write_bytes(b"nothing")
+    with pytest.raises(SKDError) as refusal:
+        Classifier(tmp_path)
+    assert refusal.value.code == "model"
+
+
+def test_threads_are_all_processors_unless_said_and_one_at_least(tiny_model, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: None)
+    assert Classifier(tiny_model).threads == 1
+    assert Classifier(tiny_model, threads=3).threads == 3

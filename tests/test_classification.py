@@ -1,0 +1,405 @@
+"""The whole job of classifying with a model that says how bright an image is: every output, with its numbers."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pydicom
+import pytest
+from PIL import Image as PILImage
+from reading.handmade import header, save
+from tinymodel import write_tiny_model
+
+from MonaiSKD.classification import Wishes, classify
+from MonaiSKD.errors import SKDError
+from MonaiSKD.reporting import Totals, schema
+from MonaiSKD.reporting.dicom_sr import read_report
+from MonaiSKD.runtime import Classifier
+
+STUDY, SERIES, FRAME = "1.2.826.1", "1.2.826.1.1", "1.2.826.1.9"
+
+
+def png(path: Path, level: int = 51) -> Path:
+    """A picture of one grey of 255."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    PILImage.fromarray(np.full((8, 8), level, dtype=np.uint8)).save(path)
+    return path
+
+
+def radiograph(path: Path, value: int | np.ndarray = 3072, **tags: object) -> Path:
+    """A radiograph of 12 bits whose window makes value / 4096 of it."""
+    stored = np.full((8, 8), value, dtype=np.uint16) if np.isscalar(value) else np.asarray(value, dtype=np.uint16)
+    window = {"WindowCenter": 2048, "WindowWidth": 4096, "VOILUTFunction": "LINEAR_EXACT"}
+    place = {"StudyInstanceUID": STUDY, "SeriesInstanceUID": SERIES, "BitsStored": 12}
+    return save(path, stored, header("CR", **{**place, **window, **tags}))
+
+
+def hounsfield(bright: float) -> int:
+    """What the lung window makes `bright` of."""
+    return round(-1350 + 1500 * bright)
+
+
+def ct_series(folder: Path, brights: list[float], **tags: object) -> list[Path]:
+    """One file a slice, from feet to head, each of one Hounsfield value."""
+    paths = []
+    for index, bright in enumerate(brights):
+        place = {
+            "StudyInstanceUID": STUDY,
+            "SeriesInstanceUID": SERIES,
+            "FrameOfReferenceUID": FRAME,
+            "ImagePositionPatient": [0.0, 0.0, 5.0 * index],
+            "ImageOrientationPatient": [1, 0, 0, 0, 1, 0],
+            "PixelSpacing": [0.5, 0.5],
+            "SliceThickness": 5,
+            "InstanceNumber": index + 1,
+            "RescaleSlope": 1,
+            "RescaleIntercept": -1024,
+        }
+        stored = np.full((8, 8), hounsfield(bright) + 1024, dtype=np.int16)
+        paths.append(save(folder / f"{index:03}.dcm", stored, header("CT", **{**place, **tags})))
+    return paths
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Classifier:
+    return Classifier(write_tiny_model(tmp_path_factory.mktemp("m") / "model.onnx"), threads=2)
+
+
+@pytest.fixture(scope="module")
+def lungs(tmp_path_factory: pytest.TempPathFactory) -> Classifier:
+    return Classifier(write_tiny_model(tmp_path_factory.mktemp("m") / "model.onnx", "lung_ct"), threads=2)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+Job = Callable[..., tuple[str, str, Totals]]
+
+
+def run(classifier: Classifier, *paths: Path, recursive: bool = False, **wishes: object) -> tuple[str, str, Totals]:
+    """What went to standard output and to standard error, and the totals."""
+    given = {key: str(value) if isinstance(value, Path) else value for key, value in wishes.items()}
+    out, err = io.StringIO(), io.StringIO()
+    totals = classify(classifier, [str(path) for path in paths], Wishes(**given), recursive=recursive, out=out, err=err)
+    return out.getvalue(), err.getvalue(), totals
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> Path:
+    """A folder of a bright, a dark and an atypical picture, a damaged one, and two files that are no images."""
+    folder = tmp_path / "in"
+    png(folder / "a.png", 204), png(folder / "b.png", 51), png(folder / "c.png", 255)
+    (folder / "d.png").write_bytes((folder / "a.png").read_bytes()[:-26])
+    (folder / "notes.txt").write_text("none"), (folder / "sums.csv").write_text("1,2")
+    return folder
+
+
+def lines_of(text: str) -> list[dict]:
+    rows = [json.loads(line) for line in text.splitlines()]
+    for row in rows:
+        jsonschema.validate(row, schema(), cls=jsonschema.Draft202012Validator)
+    return rows
+
+
+def test_json_lines_are_valid_and_alone_on_standard_output(classifier, mixed, tmp_path):
+    out, err, totals = run(classifier, mixed, json=True, heatmaps=tmp_path / "heat", explain=True)
+    rows = lines_of(out)
+    assert [Path(row["input"]).name for row in rows] == ["a.png", "b.png", "c.png", "d.png"]
+    assert rows[0]["probabilities"] == {"dark": 0.2, "bright": 0.8}
+    assert [row.get("label") for row in rows] == ["bright", "dark", "bright", None]
+    assert [row.get("atypicality") for row in rows[:3]] == [0.3, 0.3, 0.5]
+    assert [row.get("atypical") for row in rows[:3]] == [False, False, True]
+    assert rows[3]["error"]["code"] == "damaged"
+    assert rows[0]["applied"] == ["8 bits to [0, 1]"]
+    assert (totals.inputs, totals.failed, totals.atypical, totals.labels) == (4, 1, 1, {"bright": 1, "dark": 1})
+    assert "2 files are no images and were left out" in err
+
+
+def test_one_file_that_is_no_image_is_counted_in_the_singular(classifier, tmp_path):
+    png(tmp_path / "in" / "a.png")
+    (tmp_path / "in" / "notes.txt").write_text("none")
+    assert run(classifier, tmp_path / "in")[1] == "1 file is no image and was left out\n"
+
+
+def test_text_says_each_answer_then_the_totals_and_ends_with_research_only(classifier, mixed):
+    out, err, _ = run(classifier, mixed)
+    assert out.index("bright, 0.80") < out.index("dark, 0.80") < out.index("NOT RELIABLE") < out.index("FAILED")
+    assert out.endswith("4 inputs: bright 1, dark 1, not reliable 1, failed 1.\nResearch only, not for clinical use.\n")
+    assert "\x1b" not in out
+    assert err == "2 files are no images and were left out\n"
+
+
+@pytest.mark.parametrize("explain", [False, True])
+def test_one_answer_needs_no_totals_and_says_research_only_once(classifier, tmp_path, explain):
+    out, err, _ = run(classifier, png(tmp_path / "a.png"), explain=explain)
+    assert out.endswith("Research only, not for clinical use.\n")
+    assert out.count("Research only") == 1
+    assert ("8 bits to [0, 1]" in out) is explain
+    assert err == ""
+
+
+def test_a_terminal_gets_colour(classifier, tmp_path):
+    out = Terminal()
+    classify(classifier, [str(png(tmp_path / "a.png"))], Wishes(), out=out, err=io.StringIO())
+    assert "\x1b[1m" in out.getvalue()
+
+
+def test_the_table_is_complete(classifier, mixed, tmp_path):
+    run(classifier, mixed, csv=tmp_path / "sub" / "t.csv")
+    rows = list(csv.DictReader((tmp_path / "sub" / "t.csv").open(encoding="utf-8")))
+    assert [Path(row["input"]).name for row in rows] == ["a.png", "b.png", "c.png", "d.png"]
+    assert [row["p_bright"] for row in rows] == ["0.800000", "0.200000", "1.000000", ""]
+    assert [row["p_dark"] for row in rows] == ["0.200000", "0.800000", "0.000000", ""]
+    assert [row["label"] for row in rows] == [row["decision"] for row in rows] == ["bright", "dark", "bright", ""]
+    assert [row["atypical"] for row in rows] == ["no", "no", "yes", ""]
+    assert [row["error_code"] for row in rows] == ["", "", "", "damaged"]
+    assert list(tmp_path.rglob("*.partial")) == []
+
+
+def test_the_table_counts_the_slices_of_a_volume(lungs, tmp_path):
+    ct_series(tmp_path / "ct", [0.0, 0.2, 0.4, 0.6])
+    run(lungs, tmp_path / "ct", csv=tmp_path / "t.csv")
+    row = next(csv.DictReader((tmp_path / "t.csv").open(encoding="utf-8")))
+    assert (row["slices"], row["used"], row["p_bright"]) == ("4", "3", "0.400000")
+    assert (row["label"], row["key_slices"]) == ("dark", "2 3 4")
+
+
+def test_the_page_is_there_with_pictures_and_needs_no_heat_map_folder(classifier, mixed, tmp_path):
+    out, _, _ = run(classifier, mixed, report=tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert all(name in page for name in ("a.png", "b.png", "c.png", "d.png"))
+    assert "data:image/jpeg;base64," in page
+    assert "heat map:" not in out
+    assert {path.name for path in tmp_path.iterdir()} == {"in", "page.html"}
+
+
+def test_heat_maps_of_pictures_are_png_and_are_named_in_the_answer(classifier, mixed, tmp_path):
+    out, _, _ = run(classifier, mixed, heatmaps=tmp_path / "heat", json=True)
+    named = [path for row in lines_of(out) for path in row.get("heatmap") or ()]
+    assert sorted(named) == sorted(str(path) for path in (tmp_path / "heat").iterdir())
+    assert len(named) == 3
+    with PILImage.open(named[0]) as picture:
+        assert (picture.format, picture.mode, picture.width) == ("PNG", "RGB", 512)
+    text, _, _ = run(classifier, mixed / "a.png", heatmaps=tmp_path / "heat")
+    assert f"  heat map: {tmp_path / 'heat'}" in text
+
+
+@pytest.mark.parametrize("format", ["secondary-capture", "parametric-map"])
+def test_what_is_not_dicom_gets_a_png_instead_of_a_dicom_heat_map(classifier, tmp_path, format):
+    out, _, _ = run(classifier, png(tmp_path / "a.png"), heatmaps=tmp_path / "heat", heatmap_format=format, json=True)
+    assert [Path(path).suffix for path in lines_of(out)[0]["heatmap"]] == [".png"]
+
+
+def test_a_radiographs_heat_map_is_a_secondary_capture_of_its_study(classifier, tmp_path):
+    source = radiograph(tmp_path / "x.dcm", PatientName="Secret^Person")
+    for format in ("secondary-capture", "parametric-map"):  # a radiograph lies in no plane, so both are captures
+        out, _, _ = run(classifier, source, heatmaps=tmp_path / "heat", heatmap_format=format, json=True)
+        (path,) = lines_of(out)[0]["heatmap"]
+        made = pydicom.dcmread(path)
+        assert made.SOPClassUID == "1.2.840.10008.5.1.4.1.1.7"
+        assert made.StudyInstanceUID == STUDY
+        assert made.SourceImageSequence[0].ReferencedSOPInstanceUID == pydicom.dcmread(source).SOPInstanceUID
+        assert made.pixel_array.shape[2] == 3
+
+
+def test_a_volumes_heat_maps_are_parametric_maps_of_its_key_slices(lungs, tmp_path):
+    files = ct_series(tmp_path / "ct", [0.2, 0.3, 0.6, 0.8])
+    folder = tmp_path / "heat"
+    out, _, _ = run(lungs, tmp_path / "ct", heatmaps=folder, heatmap_format="parametric-map", json=True)
+    (row,) = lines_of(out)
+    assert row["slices"]["key_slices"] == [1, 2, 3]
+    maps = [pydicom.dcmread(path) for path in row["heatmap"]]
+    assert {made.SOPClassUID for made in maps} == {"1.2.840.10008.5.1.4.1.1.30"}
+    sources = [pydicom.dcmread(files[index - 1]).SOPInstanceUID for index in row["slices"]["key_slices"]]
+    assert [made.SourceImageSequence[0].ReferencedSOPInstanceUID for made in maps] == sources
+    assert maps[0].pixel_array.shape == (8, 8)
+
+
+def test_an_image_that_no_dicom_object_can_refer_to_gets_a_png_and_costs_the_others_nothing(classifier, tmp_path):
+    radiograph(tmp_path / "in" / "a.dcm", StudyInstanceUID=None)
+    radiograph(tmp_path / "in" / "b.dcm")
+    folder = tmp_path / "heat"
+    out, err, totals = run(
+        classifier, tmp_path / "in", heatmaps=folder, heatmap_format="secondary-capture", json=True, csv=tmp_path / "t"
+    )
+    assert [Path(row["heatmap"][0]).suffix for row in lines_of(out)] == [".png", ".dcm"]
+    assert "a.dcm" in err
+    assert "no StudyInstanceUID" in err
+    assert totals.failed == 0
+    assert len((tmp_path / "t").read_text().splitlines()) == 3
+
+
+def test_one_structured_report_per_study_with_the_numbers_and_the_source(classifier, tmp_path):
+    one = radiograph(tmp_path / "in" / "a.dcm", 3072)
+    two = radiograph(tmp_path / "in" / "b.dcm", 1024)
+    radiograph(tmp_path / "in" / "c.dcm", 1024, StudyInstanceUID="1.2.826.2", SeriesInstanceUID="1.2.826.2.1")
+    _, err, _ = run(classifier, tmp_path / "in", sr=tmp_path / "sr")
+    files = sorted((tmp_path / "sr").iterdir())
+    assert err.count("DICOM SR: ") == len(files) == 2
+    report = next(path for path in files if pydicom.dcmread(path).StudyInstanceUID == STUDY)
+    findings = read_report(report)
+    assert [finding.label for finding in findings] == ["dark", "bright", "dark", "bright"]
+    assert [finding.probability for finding in findings] == [0.25, 0.75, 0.75, 0.25]
+    uids = [pydicom.dcmread(path).SOPInstanceUID for path in (one, two)]
+    assert [finding.images[0].sop_instance_uid for finding in findings[::2]] == uids
+
+
+def test_a_volumes_report_refers_to_its_key_slices(lungs, tmp_path):
+    files = ct_series(tmp_path / "ct", [0.2, 0.3, 0.6, 0.8])
+    run(lungs, tmp_path / "ct", sr=tmp_path / "sr")
+    (report,) = (tmp_path / "sr").iterdir()
+    referred = [image.sop_instance_uid for image in read_report(report)[0].images]
+    assert referred == [pydicom.dcmread(path).SOPInstanceUID for path in files[:3]]
+
+
+def test_a_picture_without_dicom_is_named_where_a_structured_report_was_wished(classifier, tmp_path):
+    radiograph(tmp_path / "in" / "a.dcm"), png(tmp_path / "in" / "b.png")
+    out, err, totals = run(classifier, tmp_path / "in", sr=tmp_path / "sr", json=True)
+    assert len(lines_of(out)) == 2
+    assert f"no DICOM SR for {tmp_path / 'in' / 'b.png'}: " in err
+    assert "is not a DICOM image" in err
+    assert len(list((tmp_path / "sr").iterdir())) == 1
+    assert totals.failed == 0
+
+
+def test_notes_cannot_steer_a_terminal_by_a_files_name(classifier, tmp_path):
+    _, err, _ = run(classifier, png(tmp_path / "a\x1b[2J\n.png"), sr=tmp_path / "sr")
+    assert "\x1b" not in err
+    assert len(err.splitlines()) == 1
+
+
+class Ascii(io.TextIOWrapper):
+    def __init__(self) -> None:
+        super().__init__(io.BytesIO(), encoding="ascii", newline="\n")
+
+    def text(self) -> str:
+        self.flush()
+        return self.buffer.getvalue().decode("ascii")
+
+
+def test_where_output_knows_ascii_only_everything_is_written_all_the_same(classifier, tmp_path):
+    out = Ascii()
+    wishes = Wishes(heatmaps=str(tmp_path / "Wärme"))
+    paths = [str(png(tmp_path / name)) for name in ("Röntgen.png", "日本.png")]
+    classify(classifier, paths, wishes, out=out, err=io.StringIO())
+    assert "R\\xf6ntgen.png" in out.text()
+    assert "W\\xe4rme" in out.text()
+
+
+IDENTIFIED = ["json", "csv", "html"]
+
+
+def everything(classifier: Classifier, folder: Path, tmp_path: Path, identify: bool) -> dict[str, str]:
+    """All text that is written, by kind."""
+    name = f"out{identify}"
+    wishes = {"csv": tmp_path / name / "t.csv", "report": tmp_path / name / "p.html", "identify": identify}
+    heat = {"heatmaps": tmp_path / name / "heat"}
+    out, err, _ = run(classifier, folder, json=True, explain=True, **heat, **wishes)
+    text, more, _ = run(classifier, folder, explain=True, **heat, **wishes)
+    written = {"csv": wishes["csv"].read_text(), "html": wishes["report"].read_text()}
+    names = " ".join(str(path) for path in (tmp_path / name).rglob("*"))
+    return {"json": out, "err": err + more, "text": text, "names": names, **written}
+
+
+def test_nothing_says_whose_an_image_is_unless_asked_to(classifier, tmp_path, caplog, capfd):
+    caplog.set_level("DEBUG")
+    person = {"PatientName": "Secret^Person", "PatientID": "Secret17"}
+    folder = tmp_path / "in"
+    whole = radiograph(folder / "a.dcm", **person).read_bytes()
+    (folder / "b.dcm").write_bytes(whole[:-30])
+    (folder / "c.dcm").write_bytes(whole[: whole.index(b"Secret17") + 4])
+    written = everything(classifier, folder, tmp_path, identify=False)
+    assert [kind for kind, text in written.items() if "Secret" in text] == []
+    assert "Secret" not in caplog.text
+    assert "Secret" not in "".join(capfd.readouterr())
+    written = everything(classifier, folder, tmp_path, identify=True)
+    assert [kind for kind in IDENTIFIED if "Secret^Person" not in written[kind]] == []
+    assert [kind for kind in IDENTIFIED if "Secret17" not in written[kind]] == []
+    assert json.loads(written["json"].splitlines()[0])["identity"]["patient_name"] == "Secret^Person"
+
+
+@pytest.mark.parametrize("content", [None, "notes.txt"])
+def test_nothing_to_classify_is_said_and_leaves_no_file(classifier, tmp_path, content):
+    (tmp_path / "in").mkdir()
+    if content:
+        (tmp_path / "in" / content).write_text("none")
+    with pytest.raises(SKDError, match=r"there is no image.*--recursive") as refusal:
+        run(classifier, tmp_path / "in", csv=tmp_path / "t.csv", report=tmp_path / "p.html")
+    assert refusal.value.code == "not_found"
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_folders_below_are_walked_when_asked(classifier, tmp_path):
+    png(tmp_path / "in" / "a.png"), png(tmp_path / "in" / "sub" / "b.png")
+    assert run(classifier, tmp_path / "in")[2].inputs == 1
+    assert run(classifier, tmp_path / "in", recursive=True)[2].inputs == 2
+
+
+def test_an_output_that_cannot_be_written_stops_before_the_first_answer(classifier, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SKDError, match="cannot be written"):
+        run(classifier, png(tmp_path / "a.png"), csv=tmp_path / "file" / "t.csv")
+
+
+def test_an_error_on_the_way_keeps_the_table_under_another_name(classifier, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SKDError, match="cannot be written"):
+        run(
+            classifier,
+            png(tmp_path / "a.png"),
+            png(tmp_path / "b.png"),
+            csv=tmp_path / "t.csv",
+            heatmaps=tmp_path / "file",
+        )
+    assert not (tmp_path / "t.csv").exists()
+    assert len((tmp_path / "t.csv.partial").read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize(("terminal", "count", "bar"), [(True, 5, True), (True, 4, False), (False, 5, False)])
+def test_a_progress_bar_is_for_terminals_and_for_several_inputs(classifier, tmp_path, terminal, count, bar):
+    paths = [str(png(tmp_path / f"{index}.png")) for index in range(count)]
+    out, err = io.StringIO(), Terminal() if terminal else io.StringIO()
+    classify(classifier, paths, Wishes(json=True), out=out, err=err)
+    assert ("/5 [" in err.getvalue()) is bar
+    assert len(lines_of(out.getvalue())) == count
+
+
+def test_a_progress_bar_is_not_drawn_across_answers_on_the_same_terminal(classifier, tmp_path):
+    paths, screen = [str(png(tmp_path / f"{index}.png")) for index in range(6)], Terminal()
+    classify(classifier, paths, Wishes(), out=screen, err=screen)
+    assert "/6 [" not in screen.getvalue()
+    assert screen.getvalue().count("dark, 0.80") == 6
+
+
+class Counting(Classifier):
+    """How many sources were taken."""
+
+    taken = 0
+
+    def each(self, sources, *, heatmaps: bool = False) -> Iterator:
+        def counted() -> Iterator:
+            for source in sources:
+                self.taken += 1
+                yield source
+
+        return super().each(counted(), heatmaps=heatmaps)
+
+
+def test_when_output_fails_no_further_input_is_read(tmp_path):
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    counting = Counting(write_tiny_model(tmp_path / "model.onnx"), threads=2)
+    paths = [str(png(tmp_path / "a.png"))] * 100
+    with pytest.raises(BrokenPipeError):
+        classify(counting, paths, Wishes(), out=Full(), err=io.StringIO())
+    assert 1 <= counting.taken <= 6
