@@ -1,6 +1,6 @@
-"""Feeds damaged, absurd and foreign files to a model: each must end in a result or a refusal, soon and in little memory.
+"""Feeds damaged, absurd and foreign files to a model: each must end in a result or a refusal, soon and in few bytes.
 
-    python benchmarks/fuzz.py --model model.onnx --data DIR [--data DIR] --count 10000 --seed 0 --out docs/generated/fuzz.md
+    python benchmarks/fuzz.py --model model.onnx --data DIR --count 10000 --seed 0 --out docs/generated/fuzz.md
 
 Real files of DIR and small ones made here are mutated and classified in a child process that the parent watches. What
 it counts as a finding: an "internal" error, more than 10 s of processor time, more than 1 GB of memory over what the
@@ -112,8 +112,14 @@ def _compressed(stored: np.ndarray, syntax: str, dataset: Any) -> bytes:
         written = io.BytesIO()
         Image.fromarray((stored >> 4).astype(np.uint8)).save(written, "JPEG")
         return written.getvalue()
-    options = dict(rows=stored.shape[0], columns=stored.shape[1], samples_per_pixel=1, bits_allocated=16)
-    options.update(bits_stored=12, pixel_representation=0, photometric_interpretation="MONOCHROME2", number_of_frames=1)
+    options: dict[str, Any] = {"rows": stored.shape[0], "columns": stored.shape[1], "samples_per_pixel": 1}
+    options.update(
+        bits_allocated=16,
+        bits_stored=12,
+        pixel_representation=0,
+        photometric_interpretation="MONOCHROME2",
+        number_of_frames=1,
+    )
     if syntax.endswith(".91"):
         options["j2k_cr"] = [2]
     return bytes(get_encoder(syntax).encode(stored, **options))
@@ -295,7 +301,7 @@ def renamed(rng: random.Random, seed: Seed, _: list[Seed]) -> Seed:
 def _parsed(seed: Seed) -> Any:
     import pydicom
 
-    if not seed.content[128:132] == b"DICM":
+    if seed.content[128:132] != b"DICM":
         return None
     try:
         return pydicom.dcmread(io.BytesIO(seed.content))
@@ -531,9 +537,11 @@ def _text_header(rng: random.Random, content: bytes, *, sizes: bool) -> bytes:
     chosen = [k for k, line in enumerate(lines) if line.startswith(names) == sizes and re.search("[:=]", line)]
     for k in rng.sample(chosen, min(len(chosen), rng.choice((1, 1, 2)))):
         key = re.split("([:=])", lines[k], maxsplit=1)
-        words = [*_WORDS, "65535", "100000 100000 100000", "-5 8 7", "0 0 0", "3", "4", "1 1 1", "MET_DOUBLE", "MET_UCHAR_ARRAY",
-                 "double", "block", "(nan,0,0) (0,0,0) (0,0,1)", "/etc/passwd", "../x.raw", "LIST", "bzip2", "ascii", "hex", "True",
-                 "0.6 0.8 0 -0.8 0.6 0 0 0 1", "1e300 1e300 1e300", "1e-9 1e9 1", "none (0,1,0) (0,0,1)"]  # fmt: skip
+        words = [*_WORDS, "65535", "100000 100000 100000", "-5 8 7", "0 0 0", "3", "4", "1 1 1", "MET_DOUBLE",
+                 "MET_UCHAR_ARRAY", "double", "block", "(nan,0,0) (0,0,0) (0,0,1)", "/etc/passwd", "../x.raw",
+                 "LIST", "bzip2", "ascii",
+                 "hex", "True", "0.6 0.8 0 -0.8 0.6 0 0 0 1", "1e300 1e300 1e300", "1e-9 1e9 1",
+                 "none (0,1,0) (0,0,1)"]  # fmt: skip
         lines[k] = f"{key[0]}{key[1]} {rng.choice(words)}"
     return "\n".join(lines).encode("latin-1", "replace") + content[max(end, 0) :]
 
@@ -613,12 +621,16 @@ def _plain_png(side: int, colour: int) -> bytes:
 def foreign(rng: random.Random, _seed: Seed, _: list[Seed]) -> Seed:
     """What is no image, under the name of one."""
     contents = (
-        b"", b"\0", b"\0" * 200, rng.randbytes(rng.choice((1, 16, 131, 132, 133, 5000))), b"<!doctype html><html></html>",
+        b"", b"\0", b"\0" * 200, rng.randbytes(rng.choice((1, 16, 131, 132, 133, 5000))),
+        b"<!doctype html><html></html>",
         b"%PDF-1.7\n" + rng.randbytes(500), b"PK\x03\x04" + rng.randbytes(500), bytes(128) + b"DICM",
-        bytes(128) + b"DICM" + rng.randbytes(300), b"\x89PNG\r\n\x1a\n", b"\x89PNG\r\n\x1a\n" + rng.randbytes(300), b"\xff\xd8\xff",
-        b"II*\0\x08\0\0\0" + b"\xff" * 300, b"II*\0\x08\0\0\0" + rng.randbytes(400), b"BM" + rng.randbytes(200), b"NRRD0004\n",
+        bytes(128) + b"DICM" + rng.randbytes(300), b"\x89PNG\r\n\x1a\n", b"\x89PNG\r\n\x1a\n" + rng.randbytes(300),
+        b"\xff\xd8\xff",
+        b"II*\0\x08\0\0\0" + b"\xff" * 300, b"II*\0\x08\0\0\0" + rng.randbytes(400), b"BM" + rng.randbytes(200),
+        b"NRRD0004\n",
         b"NRRD0004\n" + rng.randbytes(200), b"ObjectType = Image\nNDims = 3\n", b"\x1f\x8b\x08" + rng.randbytes(200),
-        b"\x5c\x01\0\0" + rng.randbytes(600), b"\x08\0\x05\0CS\x0a\0ISO_IR 100" + rng.randbytes(500), b"import os\n" * 100,
+        b"\x5c\x01\0\0" + rng.randbytes(600), b"\x08\0\x05\0CS\x0a\0ISO_IR 100" + rng.randbytes(500),
+        b"import os\n" * 100,
     )  # fmt: skip
     return Seed(f"foreign{rng.choice(_SUFFIXES)}", rng.choice(contents), 0)
 
@@ -814,7 +826,7 @@ def work(pipe: Any, model: str, rule: str | None, folders: list[Path], seed: int
         with tempfile.TemporaryDirectory() as folder:
             path = place(mutant, Path(folder))
             records.truncate(records.seek(0))
-            before = os.path.getsize(errors)
+            before = Path(errors).stat().st_size
             with contextlib.suppress(OSError):
                 Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
             pipe.send("go")
@@ -989,7 +1001,8 @@ def _table(
     names = ", ".join(rule or open_model(model).contract.rule.modality for model, rule in jobs)
     lines = [
         f"<!-- python benchmarks/fuzz.py --model MODEL {'--every-rule ' if options.every_rule else ''}"
-        f"{'--data DIR ' * len(options.data)}--count {options.count} --seed {options.seed} --out FILE; MonaiSKD {__version__}; "
+        f"{'--data DIR ' * len(options.data)}--count {options.count} --seed {options.seed} "
+        f"--out FILE; MonaiSKD {__version__}; "
         f"{datetime.date.today()} -->",
         f"{total.total()} inputs (rules in turn: {names}; seed {options.seed}; {wall / 60:.0f} minutes).",
         "Each went through `Classifier.attempt` or `Classifier.many`; the table counts how it ended.",

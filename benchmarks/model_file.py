@@ -107,7 +107,7 @@ def deletion_row(case: Case, model: ModelFile, rng: np.random.Generator) -> list
         for kind, order in orders.items():
             deleted = image.copy().reshape(-1)
             deleted[np.argsort(-order.ravel(), kind="stable")[: deleted.size // 5]] = image.mean()
-            after = model.run(deleted.reshape(image.shape), ["probabilities"])[0][0, labels[k]]
+            after = model.run(deleted.reshape(image.shape)).probabilities[0, labels[k]]
             falls[kind].append(float(probabilities[k, labels[k]] - after))
     difference = np.array(falls["heat"]) - np.array(falls["cells"])
     draws = rng.choice(difference, (2000, len(difference))).mean(1)

@@ -12,6 +12,9 @@ from torch import Tensor
 
 from MonaiSKD.evaluation.calibration import expected_calibration_error, fit_temperature
 
+# No other class can be as probable as one above it.
+_CERTAIN = 0.5
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -69,7 +72,10 @@ def calibrate(logits: Tensor, labels: Tensor, sensitivity: float) -> Calibration
 
 
 def fit_thresholds(probabilities: npt.ArrayLike, labels: npt.ArrayLike, sensitivity: float) -> list[float]:
-    """The highest threshold of each class that still finds the wanted share of its validation cases.
+    """The highest threshold of each class, but at most 0.5, that still finds the wanted share of its validation cases.
+
+    Above 0.5 no other class can be as probable: a threshold there would withhold clear answers to hold the sensitivity
+    of a good classifier down to the wanted one.
 
     Args:
         probabilities: [N, K], calibrated, of validation data.
@@ -77,14 +83,14 @@ def fit_thresholds(probabilities: npt.ArrayLike, labels: npt.ArrayLike, sensitiv
         sensitivity: the share of a class's cases whose probability must reach the threshold, in (0, 1].
 
     Returns:
-        K thresholds in [0, 1]; a class without a case gets 0.5.
+        K thresholds in [0, 0.5]; a class without a case gets 0.5.
 
     Raises:
         ValueError: the sensitivity is out of bounds, or the shapes disagree.
 
     Example:
-        >>> fit_thresholds([[0.9, 0.1], [0.6, 0.4], [0.3, 0.7], [0.2, 0.8]], [0, 0, 1, 1], 0.5)
-        [0.9, 0.8]
+        >>> fit_thresholds([[0.9, 0.1], [0.4, 0.6], [0.3, 0.7], [0.2, 0.8]], [0, 0, 1, 1], 1.0)
+        [0.4, 0.5]
     """
     p, y = np.asarray(probabilities, dtype=np.float64), np.asarray(labels)
     if not 0 < sensitivity <= 1:
@@ -96,6 +102,6 @@ def fit_thresholds(probabilities: npt.ArrayLike, labels: npt.ArrayLike, sensitiv
 
 def _threshold(cases: npt.NDArray[np.float64], sensitivity: float) -> float:
     if not cases.size:
-        return 0.5
+        return _CERTAIN
     needed = max(1, int(np.ceil(sensitivity * cases.size - 1e-9)))
-    return float(np.sort(cases)[::-1][needed - 1])
+    return min(_CERTAIN, float(np.sort(cases)[::-1][needed - 1]))

@@ -165,7 +165,7 @@ def _head(path: Path) -> str:
     if not head:
         raise SKDError(path, "is empty (0 bytes)", "Replace the file or leave it out", code="damaged")
     if not head.startswith(b"NRRD") and b"NDims" not in head:
-        raise SKDError(path, "is neither NRRD nor MetaImage", "Replace it or leave it out", code="not_an_image")
+        raise SKDError(path, "is neither NRRD nor MetaImage", "Replace it or leave it out", code="damaged")
     return head.decode("latin-1")
 
 

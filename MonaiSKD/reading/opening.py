@@ -29,6 +29,22 @@ def open_plain(path: str | os.PathLike[str]) -> BinaryIO:
         raise SKDError(file, cause, "Check the path", "not_found") from error
 
 
+def is_plain(path: str | os.PathLike[str]) -> bool:
+    """Whether it is a plain file, or a link to one; False for names that no file can have."""
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):  # too long a name, a folder that may not be entered
+        return False
+
+
+def is_folder(path: str | os.PathLike[str]) -> bool:
+    """Whether it is a folder, or a link to one; False for names that none can have."""
+    try:
+        return Path(path).is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def real_path(path: str | os.PathLike[str]) -> str:
     """The path without links; as it is, where no file can have that name."""
     try:

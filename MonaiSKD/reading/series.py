@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +18,7 @@ from MonaiSKD.reading.dicom.suitability import check_suitable
 from MonaiSKD.reading.image import Instance, Series
 from MonaiSKD.reading.itk import ITK_SUFFIXES, read_itk
 from MonaiSKD.reading.nifti import NIFTI_SUFFIXES, read_volume
-from MonaiSKD.reading.opening import open_plain
+from MonaiSKD.reading.opening import is_plain, open_plain
 from MonaiSKD.reading.reader import dicom_image, read_image
 from MonaiSKD.reading.sources import Source
 from MonaiSKD.reading.volume import one_image, volume_series, wrong_for_radiograph
@@ -57,7 +56,7 @@ def read_series(source: Source, rule: CanonicalRule) -> Series:
         return _dicom(source, rule)
     if name.endswith(ITK_SUFFIXES):
         return replace(volume_series(read_itk(file), rule, files=source.files), path=source.path)
-    if name.endswith(NIFTI_SUFFIXES) and os.path.isfile(file) and file.stat().st_size:
+    if name.endswith(NIFTI_SUFFIXES) and is_plain(file) and file.stat().st_size:
         volume = read_volume(file)
         if not volume.is_one_slice:
             return replace(volume_series(volume, rule, files=source.files), path=source.path)

@@ -17,7 +17,7 @@ from MonaiSKD.reading.dicom.slices import Slice, slices_of
 from MonaiSKD.reading.dicom.stacks import Stack, stacks_of
 from MonaiSKD.reading.itk import ITK_SUFFIXES
 from MonaiSKD.reading.nifti import NIFTI_SUFFIXES
-from MonaiSKD.reading.opening import open_plain, real_path
+from MonaiSKD.reading.opening import is_folder, is_plain, open_plain, real_path
 from MonaiSKD.reading.raster import RASTER_SUFFIXES
 
 DICOM_SUFFIXES = (".dcm", ".dicom")
@@ -85,7 +85,7 @@ def find_sources(
     gathered: list[Slice] = []
     for given in paths:
         path = Path(given)
-        for file, is_dicom, error, is_alone in walk.folder(path) if os.path.isdir(path) else walk.named(path):
+        for file, is_dicom, error, is_alone in walk.folder(path) if is_folder(path) else walk.named(path):
             if error is not None or not is_dicom or rule.modality == "chest_xray":
                 yield Source(str(file), (str(file),), error=error)
                 continue
@@ -165,7 +165,7 @@ class _Walk:
         for entry in entries:
             if entry.name.startswith("."):
                 continue
-            if os.path.isdir(entry):
+            if is_folder(entry):
                 if self.recursive:
                     yield from self.folder(entry)
             else:
@@ -174,7 +174,7 @@ class _Walk:
     def _file(self, file: Path) -> Iterator[_Found]:
         try:
             # Reading a pipe or a device would wait for ever.
-            head = _head(file) if os.path.isfile(file) else None
+            head = _head(file) if is_plain(file) else None
         except SKDError as error:
             yield _Found(file, False, error)
             return

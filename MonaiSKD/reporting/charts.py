@@ -46,7 +46,7 @@ def probability_bars(probabilities: Mapping[str, float], thresholds: Mapping[str
         f"{printable(name)} {probability(value)}, threshold {thresholds[name]:.2f}"
         for name, value in probabilities.items()
     )
-    return _svg(292, 20 * len(rows), "Probability of each class", words, "".join(rows))
+    return _svg(304, 20 * len(rows), "Probability of each class", words, "".join(rows))
 
 
 def count_bars(counts: Mapping[str, int]) -> str:

@@ -19,8 +19,9 @@ from MonaiSKD.errors import SKDError
 from MonaiSKD.reading.image import Image, Series
 from MonaiSKD.reading.series import read_series
 from MonaiSKD.reading.sources import Source, find_sources
+from MonaiSKD.reading.volume import one_image
 from MonaiSKD.runtime.contract import Contract
-from MonaiSKD.runtime.modelfile import WITHOUT_HEATMAPS, open_model
+from MonaiSKD.runtime.modelfile import open_model
 from MonaiSKD.runtime.models import find_model
 from MonaiSKD.runtime.result import Failure, HeatMap, ModelIdentity, Result
 from MonaiSKD.runtime.study import combine
@@ -135,8 +136,8 @@ class Classifier:
         series = read_series(source, self.contract.rule)
         return self.classify(series, heatmaps=heatmaps, start=start)
 
-    def classify(self, series: Series, *, heatmaps: bool = True, start: float | None = None) -> Result:
-        """Classify a series that has been read, such as :func:`MonaiSKD.reading.volume_node.from_volume_array` gives.
+    def classify(self, series: Series | Image, *, heatmaps: bool = True, start: float | None = None) -> Result:
+        """Classify what has been read, such as :mod:`MonaiSKD.reading.volume_node` makes of a loaded volume.
 
         Args:
             series: one image, or the slices of a volume.
@@ -147,13 +148,14 @@ class Classifier:
             SKDError: a slice cannot be read.
         """
         start = time.perf_counter() if start is None else start
+        if isinstance(series, Image):
+            series = one_image(series, ())
         evidence: list[_Evidence] = []
         if len(series) == 1:
             first = series.read(0)
-            wanted = (*WITHOUT_HEATMAPS, "heatmap") if heatmaps else WITHOUT_HEATMAPS
-            probabilities, atypicality, *maps = self._file.run(first.pixels[None], wanted)
-            mean, of_all, slices = probabilities[0], float(atypicality[0]), None
-            evidence += [(0, first, maps[0][0])] if heatmaps else []
+            answers = self._file.run(first.pixels[None])
+            mean, of_all, slices = answers.probabilities[0], float(answers.atypicality[0]), None
+            evidence.append((0, first, answers.heatmap[0]))
         else:
             with self._volume:
                 first, probabilities, atypicality = self._run_slices(series)
@@ -171,7 +173,7 @@ class Classifier:
             atypicality_threshold=self.contract.atypicality_threshold,
             model=self.model,
             slices=slices,
-            heatmaps=tuple(_heatmap(one, label, names[label], series) for one in evidence),
+            heatmaps=tuple(_heatmap(one, label, names[label], series) for one in evidence) if heatmaps else (),
             spacing=first.spacing,
             instances=series.instances,
             identity=series.identity,
@@ -183,21 +185,22 @@ class Classifier:
     def _run_slices(self, series: Series) -> tuple[Image, Array, Array]:
         first: list[Image] = []
 
-        def part(start: int) -> list[Array]:
+        def part(start: int) -> tuple[Array, Array]:
             images = [series.read(k) for k in range(start, min(start + _BATCH, len(series)))]
             if start == 0:
                 first.append(images[0])
-            return self._file.run(np.stack([image.pixels for image in images]), WITHOUT_HEATMAPS)
+            answers = self._file.run(np.stack([image.pixels for image in images]))
+            return answers.probabilities, answers.atypicality
 
         parts = _in_order(part, iter(range(0, len(series), _BATCH)), self.threads)
         probabilities, atypicality = (np.concatenate(column) for column in zip(*parts, strict=True))
         return first[0], probabilities, atypicality
 
     def _evidence(self, series: Series, indices: Iterable[int]) -> Iterator[_Evidence]:
-        """Slices with their evidence for every class."""
+        """The key slices once more, with their evidence for every class: it is not kept for all."""
         for index in indices:
             image = series.read(index)
-            yield index, image, self._file.run(image.pixels[None], ("heatmap",))[0][0]
+            yield index, image, self._file.run(image.pixels[None]).heatmap[0]
 
 
 def _heatmap(evidence: _Evidence, label: int, name: str, series: Series) -> HeatMap:

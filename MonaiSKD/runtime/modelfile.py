@@ -1,14 +1,12 @@
-"""Opening a model file: checksum, contract, and sessions that are safe to share between threads."""
+"""Opening a model file: checksum, contract, and a session that is safe to share between threads."""
 
 from __future__ import annotations
 
 import json
 import os
-import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,44 +14,23 @@ import numpy.typing as npt
 from MonaiSKD.errors import SKDError
 from MonaiSKD.runtime.contract import CONTRACT_KEY, OUTPUTS, Contract, unsealed
 from MonaiSKD.runtime.providers import resolve_providers
-from MonaiSKD.runtime.subgraph import output_names, with_outputs
 
 # A student has a few megabytes; what is larger was not written by this package, and is not taken into memory.
 _LARGEST_BYTES = 1 << 30
 
 
-# What every answer needs; it takes a fifth of the work of all outputs.
-WITHOUT_HEATMAPS = ("probabilities", "atypicality")
+class Answers(NamedTuple):
+    """What a model file answers for N images.
 
+    Attributes:
+        probabilities: float32 (N, K).
+        heatmap: float32 (N, K, h, w), see :class:`MonaiSKD.runtime.result.HeatMap`.
+        atypicality: float32 (N,).
+    """
 
-class _Sessions:
-    """ONNX Runtime's sessions, one with heat maps and one without; made when first needed."""
-
-    def __init__(self, content: bytes, provider: str) -> None:
-        self._content = content
-        self._providers = resolve_providers(provider)
-        self._made: dict[tuple[str, ...], Any] = {}
-        self._lock = threading.Lock()
-
-    def computing(self, outputs: Sequence[str]) -> Any:
-        """A session that yields at least these outputs."""
-        wanted = WITHOUT_HEATMAPS if set(outputs) <= set(WITHOUT_HEATMAPS) else OUTPUTS
-        with self._lock:
-            if wanted not in self._made:
-                self._made[wanted] = self._make(wanted)
-            return self._made[wanted]
-
-    def _make(self, outputs: tuple[str, ...]) -> Any:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        # Parallelism comes from several images or slices at once; threads inside one small network only wait.
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        # From bytes, so that no file beside it can be drawn in.
-        content = self._content if outputs == OUTPUTS else with_outputs(self._content, outputs)
-        return onnxruntime.InferenceSession(content, options, providers=self._providers)
+    probabilities: npt.NDArray[np.float32]
+    heatmap: npt.NDArray[np.float32]
+    atypicality: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,29 +41,29 @@ class ModelFile:
         path: of the file.
         contract: what the file says of itself.
         sha256: of its content without the seal.
-        sessions: ONNX Runtime's; `run` may be called from several threads at once.
+        session: ONNX Runtime's; `run` may be called from several threads at once.
     """
 
     path: Path
     contract: Contract
     sha256: str
-    sessions: _Sessions
+    session: Any
 
-    def run(self, images: npt.NDArray[np.float32], outputs: Sequence[str] = OUTPUTS) -> list[npt.NDArray[np.float32]]:
+    def run(self, images: npt.NDArray[np.float32]) -> Answers:
         """Classify canonical images.
 
         Args:
             images: float32 (N, 1, H, W) in [0, 1].
-            outputs: which of "probabilities" (N, K), "heatmap" (N, K, h, w) and "atypicality" (N,) to yield; without
-                heat maps it is several times faster.
 
         Raises:
+            SKDError: an answer is not a number, which no image in [0, 1] brings about in a sound model.
             ValueError: the images are not of that shape or type.
         """
         if images.ndim != 4 or images.shape[1] != 1 or images.dtype != np.float32:
             raise ValueError(f"images must be float32 (N, 1, H, W), not {images.dtype} {images.shape}")
-        session = self.sessions.computing(outputs)
-        answers: list[npt.NDArray[np.float32]] = session.run(list(outputs), {"image": images})
+        answers = Answers(*self.session.run(list(OUTPUTS), {"image": images}))
+        if not all(np.isfinite(part).all() for part in answers):
+            raise SKDError(self.path, "its answer is not a number", "Export the model again", code="model")
         return answers
 
 
@@ -100,21 +77,33 @@ def open_model(path: str | os.PathLike[str], provider: str = "auto") -> ModelFil
     Raises:
         SKDError: the file is absent, damaged, foreign, of another version, or cannot be run.
     """
+    import onnxruntime
+
     file = Path(path)
     content = _content(file)
-    sessions = _Sessions(content, provider)
     try:
         digest = unsealed(content)
-        names = output_names(content)
-        if names != list(OUTPUTS):
-            raise ValueError(f"its outputs are {names}")
-        session = sessions.computing(WITHOUT_HEATMAPS)
-        if [entry.name for entry in session.get_inputs()] != ["image"]:
-            raise ValueError(f"its inputs are {[entry.name for entry in session.get_inputs()]}")
+    except ValueError as error:
+        raise _refused(file, error) from error
+    options = onnxruntime.SessionOptions()
+    # Parallelism comes from several images or slices at once; threads inside one small network only wait.
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    providers = resolve_providers(provider)
+    try:
+        # From bytes, so that no file beside it can be drawn in.
+        session = onnxruntime.InferenceSession(content, options, providers=providers)
         contract = Contract.from_dict(json.loads(session.get_modelmeta().custom_metadata_map[CONTRACT_KEY]))
+        classes = session.get_outputs()[0].shape[-1]
+        if isinstance(classes, int) and classes != len(contract.class_names):
+            raise ValueError(f"it computes {classes} classes and names {len(contract.class_names)}")
+        names = [[entry.name for entry in entries] for entries in (session.get_inputs(), session.get_outputs())]
+        if names != [["image"], list(OUTPUTS)]:
+            raise ValueError(f"its inputs and outputs are {names}")
     except Exception as error:  # ONNX Runtime raises classes of its own, which share no other base
         raise _refused(file, error) from error
-    return ModelFile(file, contract, digest, sessions)
+    return ModelFile(file, contract, digest, session)
 
 
 def _content(file: Path) -> bytes:

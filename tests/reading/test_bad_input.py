@@ -118,9 +118,11 @@ def test_every_real_file_ends_in_an_answer(shared: Path, classifiers: dict[str, 
 # --- a brief fuzz -----------------------------------------------------------------------------------------------------
 
 SMALL = [one for one in fuzz.handmade() if len(one.content) < 20_000]
-# Decoders in C could take the process of the tests with them; what is handed to them is fuzzed by the benchmark.
-KINDS = ("bits flipped", "bits of the head flipped", "truncated", "chunks removed, doubled, blanked", "integers overwritten",
-         "spliced with another file", "renamed", "tags deleted", "wrong VR", "absurd sizes", "impossible values",
+# Damage aimed at the decoders in C, and what takes long to make, is left to the benchmark: there a crash costs a child
+# process only.
+KINDS = ("bits flipped", "bits of the head flipped", "truncated", "chunks removed, doubled, blanked",
+         "integers overwritten", "spliced with another file", "renamed", "tags deleted",
+         "wrong VR", "absurd sizes", "impossible values",
          "other transfer syntax", "nested sequences", "not an image")  # fmt: skip
 
 
@@ -224,7 +226,9 @@ def test_more_frames_than_a_volume_has_are_refused(tmp_path: Path, classifiers: 
 
 
 @pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize(("slope", "intercept"), [("1e308", "0"), ("-1e308", "1e308"), ("1", "1e300"), ("1e-320", "-1e308")])
+@pytest.mark.parametrize(
+    ("slope", "intercept"), [("1e308", "0"), ("-1e308", "1e308"), ("1", "1e300"), ("1e-320", "-1e308")]
+)
 def test_a_rescale_that_makes_giant_numbers_is_refused(
     tmp_path: Path, classifiers: dict[str, Classifier], rule: str, slope: str, intercept: str
 ) -> None:
@@ -243,7 +247,9 @@ def test_a_deflated_bomb_is_refused(tmp_path: Path, classifiers: dict[str, Class
     assert set(codes(classifiers, bomb)) == {"too_large"}
 
 
-@pytest.mark.parametrize(("syntax", "mark"), [("4.50", b"\xff\xc0"), ("4.80", b"\xff\xf7"), ("4.90", b"\xff\x4f\xff\x51")])
+@pytest.mark.parametrize(
+    ("syntax", "mark"), [("4.50", b"\xff\xc0"), ("4.80", b"\xff\xf7"), ("4.90", b"\xff\x4f\xff\x51")]
+)
 def test_a_codestream_of_another_size_is_not_decoded(
     tmp_path: Path, classifiers: dict[str, Classifier], syntax: str, mark: bytes
 ) -> None:
@@ -278,7 +284,10 @@ def test_what_is_no_image_is_refused_under_any_name(
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
         packed.writestr("a.dcm", bytes(2**26))
     page = b"<!doctype html><html><body>Sign in</body></html>"
-    for content in (archive.getvalue(), page, b"", b"\0", bytes(500), bytes(128) + b"DICM", b"\x1f\x8b", b"%PDF-1.7"):
+    # The last one made ITK's readers, tried one after the other, take 1.5 GB.
+    rubbish = b"\x08\0\x05\0CS\x0a\0ISO_IR 100" + random.Random(1122).randbytes(500)
+    marks = (b"", b"\0", bytes(500), bytes(128) + b"DICM", b"\x1f\x8b", b"%PDF-1.7")
+    for content in (archive.getvalue(), page, *marks, rubbish):
         found = codes(classifiers, write(tmp_path / f"a{suffix}", content))
         assert set(found) <= {"damaged", "not_an_image"}, (content[:20], found)
 
@@ -301,7 +310,10 @@ NAN, INF = float("nan"), float("inf")
         (head_with("<8h", 40, 3, -6, 7, 8, 1, 1, 1, 1), "damaged"),
         (head_with("<8h", 40, -3, 6, 7, 8, 1, 1, 1, 1), "damaged"),
         (head_with("<8h", 40, 3, 0, 7, 8, 1, 1, 1, 1), "damaged"),
-        (head_with("<hh", 252, 0, 1)[:280] + struct.pack("<12f", *[NAN] * 12) + head_with("<h", 252, 0)[328:], "damaged"),
+        (
+            head_with("<hh", 252, 0, 1)[:280] + struct.pack("<12f", *[NAN] * 12) + head_with("<h", 252, 0)[328:],
+            "damaged",
+        ),
         (head_with("<12f", 280, *[0.0] * 12), "damaged"),
         (head_with("<12f", 280, *[INF] * 12), "damaged"),
         (head_with("<f", 108, NAN), "damaged"),
@@ -415,7 +427,9 @@ def test_a_folder_of_loops_pipes_and_devices_is_walked_to_its_end(
     assert {Path(name).name for name in skipped} >= {"pipe", "pipe.dcm", "zero.nii"}
 
 
-@pytest.mark.parametrize("name", ["a\nb\x1b[31m.png", "\udcff\udcfe.png", "\udcff\udcfe.nii", "\u202egnp.png", " .png", "-rf.png"])
+@pytest.mark.parametrize(
+    "name", ["a\nb\x1b[31m.png", "\udcff\udcfe.png", "\udcff\udcfe.nii", "\u202egnp.png", " .png", "-rf.png"]
+)
 def test_odd_names_are_names(tmp_path: Path, classifiers: dict[str, Classifier], name: str) -> None:
     content = fuzz._nifti() if name.endswith(".nii") else fuzz._raster("PNG")
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + os.fsencode(name)))

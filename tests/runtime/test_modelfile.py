@@ -139,6 +139,7 @@ def changed(**changes: Any) -> dict[str, Any]:
         changed(thresholds={"dark": 0.5}),
         changed(thresholds=None),
         changed(unknown=1),
+        changed(class_names=["a", "b", "c"], thresholds={"a": 0.5, "b": 0.5, "c": 0.5}),
     ],
     ids=lambda contract: str(contract)[:40],
 )
