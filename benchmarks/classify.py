@@ -1,9 +1,8 @@
 """What classifying costs: cold, warm, in batches, as a volume, and on the disk; beside MONAI's stock way and bare cost.
 
-    python benchmarks/classify.py --run RUN [--chest MODEL.onnx]
+    python benchmarks/classify.py --chest RUN --lung RUN
 
-RUN is a run folder of `monai-skd train` with its model.onnx; CHEST the model file of a chest X-ray run (by default that
-of RUN under the rule of radiographs: the time is the same). The light half runs in a fresh environment that is made for
+Both are run folders of `monai-skd train` with their model.onnx. The light half runs in a fresh environment that is made for
 the purpose by `pip install` of this checkout; the training environment is that of this Python. Every ratio is formed
 from neighbouring runs, so that a machine whose speed drifts does not distort it.
 """
@@ -61,9 +60,9 @@ class Bench:
     """The machine, the files, and the two environments."""
 
     def __init__(self, options: argparse.Namespace, folder: Path) -> None:
-        self.repeats, self.folder, self.run = options.repeats, folder, options.run
-        self.lung = options.run / "model.onnx"
-        self.chest = options.chest or classify_files.as_modality(self.lung, "chest_xray", folder / "chest.onnx")
+        self.repeats, self.folder = options.repeats, folder
+        self.run = options.chest.resolve()
+        self.chest, self.lung = self.run / "model.onnx", options.lung.resolve() / "model.onnx"
         self.light = self._light()
 
     def _light(self) -> Path:
@@ -108,14 +107,13 @@ class Bench:
 
     def warm(self) -> list[Row]:
         file = self.folder / "large.dcm"
-        times = self.child(sys.executable, PARTS, "warm", self.chest, self.run, file, 10 * self.repeats)
+        times = self.child(sys.executable, PARTS, "warm", self.run, file, 10 * self.repeats)
 
         def ratios(one: str, other: str) -> list[float]:
             return [a / b for a, b in zip(times[one], times[other], strict=True)]
 
         return [
             Row("warm with heat map / bare decoding and session.run", ratios("ours", "bare"), limit=1.5),
-            Row("warm without heat map / the same", ratios("ours without heat map", "bare")),
             Row("MONAI and eager PyTorch with the teacher / warm", ratios("teacher", "ours"), limit=4, more=True),
             Row("MONAI and eager PyTorch with the student / warm", ratios("student", "ours")),
         ]
@@ -177,8 +175,8 @@ def _machine() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--run", type=Path, required=True)
-    parser.add_argument("--chest", type=Path, metavar="MODEL")
+    parser.add_argument("--chest", type=Path, metavar="RUN", required=True)
+    parser.add_argument("--lung", type=Path, metavar="RUN", required=True)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--only", nargs="+", choices=["cold", "warm", "batches", "disk", "volumes"])
     parser.add_argument("--note", default="", help="a sentence on the state of the machine")
@@ -197,7 +195,7 @@ def main() -> None:
                 rows += found
     text = "\n".join(
         [
-            f"<!-- python benchmarks/classify.py --run RUN --chest MODEL; MonaiSKD {__version__}; "
+            f"<!-- python benchmarks/classify.py --chest RUN --lung RUN; MonaiSKD {__version__}; "
             f"{datetime.date.today()}; {_machine()} -->",
             f"Measured on {_machine()}. {options.note}".strip(),
             "",

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
 
 import nibabel
 import numpy as np
-import onnx
 import pydicom
 from PIL import Image
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import CTImageStorage, DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
-
-from MonaiSKD.reading import RULES
-from MonaiSKD.runtime.contract import CONTRACT_KEY, DIGEST_KEY, sealed
 
 
 def radiograph(path: Path, side: int, seed: int = 0) -> Path:
@@ -81,17 +76,6 @@ def series(folder: Path, slices: int, side: int) -> tuple[Path, Path]:
     image.header.set_xyzt_units("mm")
     nibabel.save(image, folder / "series.nii")
     return folder / "series", folder / "series.nii"
-
-
-def as_modality(model: Path, modality: str, out: Path) -> Path:
-    """The model file under the contract of another modality; right for measuring time, wrong for anything else."""
-    stored = onnx.load(model)
-    entries = {entry.key: entry.value for entry in stored.metadata_props if entry.key != DIGEST_KEY}
-    contract: dict[str, Any] = json.loads(entries[CONTRACT_KEY])
-    entries[CONTRACT_KEY] = json.dumps({**contract, "name": modality, "rule": RULES[modality].to_dict()})
-    onnx.helper.set_model_props(stored, entries)
-    out.write_bytes(sealed(stored.SerializeToString()))
-    return out
 
 
 def _shade(side: int, seed: int, highest: float) -> np.ndarray:

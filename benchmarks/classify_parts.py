@@ -61,7 +61,7 @@ def eager_classifier(run: str, is_teacher: bool) -> Any:
     return answer
 
 
-def warm(model: str, run: str, path: str, repeats: str) -> dict[str, Any]:
+def warm(run: str, path: str, repeats: str) -> dict[str, Any]:
     """Milliseconds from file to answer, of each way in turn."""
     import numpy as np
     import onnxruntime
@@ -69,6 +69,7 @@ def warm(model: str, run: str, path: str, repeats: str) -> dict[str, Any]:
 
     from MonaiSKD import Classifier
 
+    model = Path(run) / "model.onnx"
     classifier = Classifier(model, provider="cpu", threads=1)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -81,7 +82,6 @@ def warm(model: str, run: str, path: str, repeats: str) -> dict[str, Any]:
 
     ways = {
         "ours": lambda: classifier(path),
-        "ours without heat map": lambda: classifier(path, heatmaps=False),
         "bare": bare,
         "student": lambda: student(path),
         "teacher": lambda: teacher(path),

@@ -9,7 +9,17 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "MonaiSKD"
 LIGHT = ["reading", "runtime", "reporting"]
-TRAINING = {"selection", "distillation", "engines", "transforms", "datasets", "evaluation", "models", "training", "export"}
+TRAINING = {
+    "selection",
+    "distillation",
+    "engines",
+    "transforms",
+    "datasets",
+    "evaluation",
+    "models",
+    "training",
+    "export",
+}
 HEAVY = {"torch", "monai", "ignite", "timm"}
 
 
@@ -34,7 +44,9 @@ def test_no_file_of_the_light_half_names_the_training_half(folder):
             assert not (top == "MonaiSKD" and rest and rest[0] in TRAINING), f"{file} imports {name}"
 
 
-@pytest.mark.parametrize("module", ["MonaiSKD", "MonaiSKD.reading", "MonaiSKD.runtime", "MonaiSKD.reporting", "MonaiSKD.cli"])
+@pytest.mark.parametrize(
+    "module", ["MonaiSKD", "MonaiSKD.reading", "MonaiSKD.runtime", "MonaiSKD.reporting", "MonaiSKD.cli"]
+)
 def test_importing_the_light_half_loads_nothing_heavy(module):
     code = f"import sys, {module}; print(sorted({HEAVY!r} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

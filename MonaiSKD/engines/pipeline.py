@@ -51,7 +51,8 @@ from MonaiSKD.evaluation.evidence import LARGEST_SAMPLE
 from MonaiSKD.evaluation.predict import predict
 from MonaiSKD.files import write_json
 from MonaiSKD.models import Classifier, Teacher
-from MonaiSKD.models.evidence import Evidence, evidence_features
+from MonaiSKD.models.evidence import Evidence
+from MonaiSKD.models.features import feature_maps
 from MonaiSKD.models.typicality import LIMIT, Typicality
 from MonaiSKD.reading import Modality
 
@@ -246,7 +247,7 @@ class Pipeline:
         examples = []
         for i in chosen:
             image = torch.as_tensor(self.loaders["test"].dataset[int(i)]["image"])
-            maps = evidence(evidence_features(self.network, image[None].to(self.device)).float().cpu())
+            maps = evidence(feature_maps(self.network, image[None].to(self.device)).float().cpu())
             heat = maps[0, int(probabilities[i].argmax())].numpy()
             examples.append(Example(image.numpy(), int(labels[i]), probabilities[i], heat))
         return examples

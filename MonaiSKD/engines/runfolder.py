@@ -110,7 +110,7 @@ def load_typicality(folder: str | Path) -> Typicality:
     """
     state = _load_tensors(Path(folder) / TYPICALITY)
     try:
-        typicality = Typicality(len(state["mean"]))
+        typicality = Typicality(state["mean"].shape[1])
         typicality.load_state_dict(state)
     except (KeyError, IndexError, TypeError, RuntimeError) as error:
         raise _damaged(Path(folder) / TYPICALITY, error) from error

@@ -11,6 +11,7 @@ et al., "FastSHAP", ICLR 2022, arXiv 2107.07436.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +20,8 @@ from torch.nn import functional
 
 from MonaiSKD.errors import SKDError
 from MonaiSKD.models.classifier import Classifier
-from MonaiSKD.models.evidence import Evidence, contrast, evidence_features
+from MonaiSKD.models.evidence import Evidence, contrast
+from MonaiSKD.models.features import feature_maps
 
 LARGEST_SAMPLE = 400
 _REGIONS = 32  # per image
@@ -76,7 +78,7 @@ def _occluded(
     classifier = classifier.to(device).eval()
     features, whole = [], []
     for part in images.split(64):
-        features.append(evidence_features(classifier, part.to(device)).float().cpu())
+        features.append(feature_maps(classifier, part.to(device)).float().cpu())
         whole.append(contrast(classifier(part.to(device)).float().cpu(), 1))
     maps, logits = torch.cat(features), torch.cat(whole)
     regions = _random_regions(len(images), maps.shape[-1], generator)
@@ -110,7 +112,7 @@ def _fitted(features: Tensor, regions: Tensor, losses: Tensor) -> Evidence:
     evidence.mean.copy_(features.mean((0, 2, 3), keepdim=True))
     evidence.scale.copy_(features.std((0, 2, 3), keepdim=True) + 1e-6)
     # Zero maps are where it starts, and where it stays when blanking changes nothing.
-    last = evidence.head[-1]
+    last: Any = evidence.head[-1]
     torch.nn.init.zeros_(last.weight)
     torch.nn.init.zeros_(last.bias)
     size = losses.std()

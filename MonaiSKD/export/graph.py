@@ -7,8 +7,9 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from MonaiSKD.models.classifier import Classifier
-from MonaiSKD.models.evidence import Evidence, evidence_features
-from MonaiSKD.models.typicality import Typicality, typicality_features
+from MonaiSKD.models.evidence import Evidence
+from MonaiSKD.models.features import feature_maps
+from MonaiSKD.models.typicality import Typicality
 
 
 class Answer(NamedTuple):
@@ -47,6 +48,5 @@ class ModelGraph(nn.Module):
 
     def forward(self, image: Tensor) -> Answer:
         """Canonical images -> :class:`Answer`."""
-        probabilities = self.classifier(image).softmax(1)
-        heatmap = self.evidence(evidence_features(self.classifier, image))
-        return Answer(probabilities, heatmap, self.typicality(typicality_features(self.classifier, image)))
+        features = feature_maps(self.classifier, image)
+        return Answer(self.classifier(image).softmax(1), self.evidence(features), self.typicality(features))

@@ -150,4 +150,4 @@ def _with_pixels(header: Dataset, stored: npt.NDArray[np.int64]) -> Dataset:
     restored.BitsAllocated, restored.HighBit = bits, int(header.BitsStored) - 1
     kind = "i" if header.PixelRepresentation == 1 else "u"
     restored.add_new(0x7FE00010, "OB" if bits == 8 else "OW", stored.astype(f"<{kind}{bits // 8}").tobytes())
-    return restored  # type: ignore[no-any-return]
+    return restored

@@ -33,7 +33,7 @@ def sealed(model: bytes) -> bytes:
 
     Example:
         >>> len(sealed(b"")), unsealed(sealed(b"x"))[:7]
-        (78, '2d71164')
+        (76, '2d71164')
     """
     return model + _PREFIX + hashlib.sha256(model).hexdigest().encode()
 

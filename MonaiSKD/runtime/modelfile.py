@@ -14,6 +14,7 @@ import numpy.typing as npt
 from MonaiSKD.errors import SKDError
 from MonaiSKD.runtime.contract import CONTRACT_KEY, OUTPUTS, Contract, unsealed
 from MonaiSKD.runtime.providers import resolve_providers
+from MonaiSKD.runtime.quiet_onnxruntime import load_onnxruntime
 
 # A student has a few megabytes; what is larger was not written by this package, and is not taken into memory.
 _LARGEST_BYTES = 1 << 30
@@ -77,8 +78,7 @@ def open_model(path: str | os.PathLike[str], provider: str = "auto") -> ModelFil
     Raises:
         SKDError: the file is absent, damaged, foreign, of another version, or cannot be run.
     """
-    import onnxruntime
-
+    onnxruntime = load_onnxruntime()
     file = Path(path)
     content = _content(file)
     try:

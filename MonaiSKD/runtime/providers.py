@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from MonaiSKD.errors import SKDError
+from MonaiSKD.runtime.quiet_onnxruntime import load_onnxruntime
 
 _PROVIDERS = {
     "cuda": "CUDAExecutionProvider",
@@ -28,9 +29,7 @@ def resolve_providers(name: str = "auto") -> list[str | tuple[str, dict[str, str
         >>> resolve_providers("cpu")
         ['CPUExecutionProvider']
     """
-    import onnxruntime
-
-    available = set(onnxruntime.get_available_providers())
+    available = set(load_onnxruntime().get_available_providers())
     if name == "auto":
         return [_PROVIDERS[key] for key in _AUTO if _PROVIDERS[key] in available]
     if name not in _PROVIDERS:

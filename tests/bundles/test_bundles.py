@@ -79,7 +79,7 @@ def test_bundles_differ_only_where_their_modality_does(bundle):
     reference = BUNDLES[0]
     mine, other = read(bundle, "train.json"), read(reference, "train.json")
     for config in (mine, other):
-        for key in ("title", "modality", "class_names", "recipe"):
+        for key in ("title", "model", "modality", "class_names", "recipe"):
             config.pop(key)
         config["train"].pop("augmentation")
     assert mine == other
@@ -89,6 +89,7 @@ def test_bundles_differ_only_where_their_modality_does(bundle):
 
 def test_configurations_agree_on_classes_and_network(bundle):
     train, inference, metadata = (read(bundle, f"{name}.json") for name in ("train", "inference", "metadata"))
+    assert train["model"] == {"name": bundle.name.removesuffix("_classification"), "version": metadata["version"]}
     assert inference["class_names"] == train["class_names"]
     assert inference["student"] == train["recipe"]["student"]
     assert inference["image_size"] == train["recipe"]["image_size"]

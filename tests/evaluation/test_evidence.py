@@ -8,7 +8,8 @@ from MonaiSKD.errors import SKDError
 from MonaiSKD.evaluation import fit_evidence, occlusion_r2
 from MonaiSKD.evaluation.evidence import _random_regions, _sums
 from MonaiSKD.models import Classifier
-from MonaiSKD.models.evidence import contrast, evidence_features
+from MonaiSKD.models.evidence import contrast
+from MonaiSKD.models.features import feature_maps
 
 CPU = torch.device("cpu")
 SIZE = 64
@@ -58,7 +59,7 @@ def fitted():
 def test_the_map_peaks_where_the_evidence_is(fitted) -> None:
     network, evidence = fitted
     images, places = spots(40)
-    maps = evidence(evidence_features(network, torch.stack(images)))
+    maps = evidence(feature_maps(network, torch.stack(images)))
     peaks = [divmod(int(m[0].argmax()), SIZE // 8) for m in maps]
     assert sum(peak == place for peak, place in zip(peaks, places, strict=True)) >= 39
 
@@ -71,7 +72,7 @@ def test_it_foretells_what_blanking_costs(fitted) -> None:
 @torch.no_grad()
 def test_what_all_classes_share_is_no_evidence(fitted) -> None:
     network, evidence = fitted
-    maps = evidence(evidence_features(network, torch.rand(3, 1, SIZE, SIZE)))
+    maps = evidence(feature_maps(network, torch.rand(3, 1, SIZE, SIZE)))
     torch.testing.assert_close(maps.sum(1), torch.zeros(3, 8, 8), atol=1e-4, rtol=0)
     assert contrast(torch.tensor([[1.0, 3.0]]), 1).tolist() == [[-1.0, 1.0]]
 

@@ -18,7 +18,9 @@ Y = np.array([0, 0, 0, 0, 1, 1])
     ("sensitivity", "expected"),
     [(0.25, [0.9, 0.7]), (0.5, [0.8, 0.7]), (0.51, [0.6, 0.55]), (0.75, [0.6, 0.55]), (1.0, [0.2, 0.55])],
 )
-def test_threshold_is_the_probability_of_the_last_case_needed_but_at_most_a_half(sensitivity: float, expected: list[float]) -> None:
+def test_threshold_is_the_probability_of_the_last_case_needed_but_at_most_a_half(
+    sensitivity: float, expected: list[float]
+) -> None:
     assert fit_thresholds(P, Y, sensitivity) == [min(0.5, value) for value in expected]
     # The same cases at half the probability: nothing is capped.
     assert fit_thresholds(P / 2, Y, sensitivity) == [value / 2 for value in expected]

@@ -11,8 +11,9 @@ from MonaiSKD.errors import SKDError
 from MonaiSKD.export.graph import ModelGraph
 from MonaiSKD.export.onnx_file import OPSET, model_bytes
 from MonaiSKD.models import Classifier
-from MonaiSKD.models.evidence import Evidence, evidence_features
-from MonaiSKD.models.typicality import Typicality, typicality_features
+from MonaiSKD.models.evidence import Evidence
+from MonaiSKD.models.features import feature_maps
+from MonaiSKD.models.typicality import Typicality
 from MonaiSKD.reading import RULES
 from MonaiSKD.runtime import open_model
 from MonaiSKD.runtime.contract import CONTRACT_KEY, Contract
@@ -27,9 +28,9 @@ def graph() -> ModelGraph:
     torch.nn.init.normal_(network.backbone.get_classifier().weight, std=0.5)
     network.temperature.fill_(1.7)
     network.eval()
-    typicality = Typicality(typicality_features(network, torch.zeros(1, 1, 64, 64)).shape[1])
-    torch.nn.init.normal_(typicality.projection, std=0.1)
-    evidence = Evidence(evidence_features(network, torch.zeros(1, 1, 64, 64)).shape[1], 3)
+    features = feature_maps(network, torch.zeros(1, 1, 64, 64))
+    typicality = Typicality(features.shape[1])
+    evidence = Evidence(features.shape[1], 3)
     return ModelGraph(network, evidence, typicality)
 
 

@@ -151,7 +151,7 @@ def _greys(dataset: Any, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     try:
         from pydicom.pixels.processing import apply_color_lut
     except ImportError:  # pydicom 2
-        from pydicom.pixel_data_handlers.util import apply_color_lut  # type: ignore[no-redef]
+        from pydicom.pixel_data_handlers.util import apply_color_lut
     colours = apply_color_lut(values, dataset)
     grey: npt.NDArray[Any] = np.ascontiguousarray(colours[..., 0])
     if not all(np.array_equal(grey, colours[..., channel]) for channel in (1, 2)):

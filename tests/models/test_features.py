@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from MonaiSKD.models import Classifier
-from MonaiSKD.models.evidence import Evidence, evidence_features
+from MonaiSKD.models.evidence import Evidence
+from MonaiSKD.models.features import feature_maps
 
 
 @torch.no_grad()
@@ -18,7 +19,7 @@ from MonaiSKD.models.evidence import Evidence, evidence_features
 )
 def test_features_of_three_depths_lie_on_one_grid(name, size, shape) -> None:
     network = Classifier(name, 3, size).eval()
-    features = evidence_features(network, torch.rand(2, 1, 90, 130))
+    features = feature_maps(network, torch.rand(2, 1, 90, 130))
     channels, side = shape
     assert features.shape == (2, channels, side, side)
     assert Evidence(channels, 3)(features).shape == (2, 3, side, side)
