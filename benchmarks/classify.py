@@ -2,7 +2,7 @@
 
     python benchmarks/classify.py --chest RUN --lung RUN
 
-Both are run folders of `monai-skd train` with their model.onnx. The light half runs in a fresh environment that is made for
+Both are run folders of `monai-skd train` with their model.onnx. The light half runs in a fresh environment, made for
 the purpose by `pip install` of this checkout; the training environment is that of this Python. Every ratio is formed
 from neighbouring runs, so that a machine whose speed drifts does not distort it.
 """

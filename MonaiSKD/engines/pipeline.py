@@ -47,7 +47,6 @@ from MonaiSKD.evaluation import (
     plot_summary,
     write_report,
 )
-from MonaiSKD.evaluation.evidence import LARGEST_SAMPLE
 from MonaiSKD.evaluation.predict import predict
 from MonaiSKD.files import write_json
 from MonaiSKD.models import Classifier, Teacher
@@ -156,7 +155,7 @@ class Pipeline:
         for split, held_out in images.items():
             beyond = measure_atypicality(self.network, typicality, held_out, device) > LIMIT
             metrics[split]["atypical_share"] = float(beyond.double().mean())
-            metrics[split]["heatmap_r2"] = occlusion_r2(self.network, evidence, held_out[:LARGEST_SAMPLE], device)
+            metrics[split]["heatmap_r2"] = occlusion_r2(self.network, evidence, held_out, device)
         return evidence, typicality
 
     def _cost(self) -> dict[str, Any]:

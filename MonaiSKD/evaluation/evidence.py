@@ -23,8 +23,9 @@ from MonaiSKD.models.classifier import Classifier
 from MonaiSKD.models.evidence import Evidence, contrast
 from MonaiSKD.models.features import feature_maps
 
-LARGEST_SAMPLE = 400
+_SAMPLE = 400
 _REGIONS = 32  # per image
+_MEASURED = 100  # images tell how faithful the maps are
 _EPOCHS, _BATCH, _LEARNING_RATE, _WEIGHT_DECAY = 40, 32, 6e-3, 0.01
 
 
@@ -46,7 +47,7 @@ def fit_evidence(classifier: Classifier, training: Sequence[Tensor], device: tor
     if not len(training):
         raise SKDError("heat maps", "there are no training images to fit them on", "Add images")
     generator = np.random.default_rng(seed)
-    chosen = generator.permutation(len(training))[:LARGEST_SAMPLE]
+    chosen = generator.permutation(len(training))[:_SAMPLE]
     images = torch.stack([torch.as_tensor(training[k]) for k in chosen])
     features, regions, losses = _occluded(classifier, images, device, generator)
     with torch.random.fork_rng():
@@ -62,8 +63,10 @@ def occlusion_r2(
     Returns:
         1 for a perfect foresight, 0 for none, below 0 for worse than none; None where blanking changes nothing.
     """
-    stack = torch.stack([torch.as_tensor(image) for image in images])
-    features, regions, losses = _occluded(classifier, stack, device, np.random.default_rng(seed))
+    generator = np.random.default_rng(seed)
+    chosen = generator.permutation(len(images))[:_MEASURED]
+    stack = torch.stack([torch.as_tensor(images[k]) for k in chosen])
+    features, regions, losses = _occluded(classifier, stack, device, generator)
     with torch.no_grad():
         error = (_sums(evidence.read(evidence.standardise(features)), regions) - losses).square().sum()
     total = float(losses.square().sum())

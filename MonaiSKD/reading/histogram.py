@@ -9,6 +9,9 @@ import numpy.typing as npt
 
 # Pixels handled at a time: numpy widens indices to 8 bytes, and 2 MB of them stay within a processor's cache.
 _CHUNK = 2**18
+# Below this many pixels, all are counted at once; above it, every such pixel tells where the ends roughly lie.
+_FEW = 2**18
+_SAMPLE = 61
 
 
 def as_indices(values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]] | None:
@@ -51,6 +54,38 @@ def histogram(indices: npt.NDArray[Any], size: int) -> npt.NDArray[np.int64]:
     counts = np.zeros(size, dtype=np.int64)
     for start in range(0, flat.size, _CHUNK):
         counts += np.bincount(flat[start : start + _CHUNK], minlength=size)
+    return counts
+
+
+def histogram_of_ends(indices: npt.NDArray[Any], size: int, share: float) -> npt.NDArray[np.int64]:
+    """The histogram, exact where percentiles of both ends lie, in half the time on large images.
+
+    What lies between the ends may be counted at one index there. The sum, the smallest and the largest index, and all
+    percentiles below `share` and above 100 - `share` are those of :func:`histogram`.
+
+    Args:
+        indices: of any shape.
+        size: all indices are below it.
+        share: percent of the pixels, in [0, 50].
+
+    Example:
+        >>> histogram_of_ends(np.array([[0, 2], [2, 2]], dtype=np.uint8), 4, 1.0).tolist()
+        [1, 0, 3, 0]
+    """
+    flat = indices.ravel()
+    if flat.size < _FEW:
+        return histogram(flat, size)
+    few = np.cumsum(np.bincount(flat[::_SAMPLE], minlength=size))
+    wide = 0.015 * share + 0.001  # of the sample; half as much again as is asked for
+    low, high = (int(np.searchsorted(few, few[-1] * part, side="right")) for part in (wide, 1 - wide))
+    if few[low] > 0.1 * few[-1] or few[-1] - few[high - 1] > 0.1 * few[-1] or high < low + 2:
+        return histogram(flat, size)  # most pixels share few values
+    pieces = (flat[start : start + _CHUNK] for start in range(0, flat.size, _CHUNK))
+    counts = np.bincount(np.concatenate([piece[(piece <= low) | (piece >= high)] for piece in pieces]), minlength=size)
+    needed = 0.01 * share * flat.size + 2
+    if counts[: low + 1].sum() < needed or counts[high:].sum() < needed:
+        return histogram(flat, size)
+    counts[low + 1] += flat.size - counts.sum()
     return counts
 
 

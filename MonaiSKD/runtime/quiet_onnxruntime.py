@@ -1,8 +1,8 @@
 """ONNX Runtime, told to keep to itself.
 
-Its official builds for Linux, macOS and Windows report usage to Microsoft over HTTPS and keep a device identifier in the
-user's cache folder, unless the environment says otherwise before it is loaded (its Privacy.md, version 1.32). Nothing
-may leave a hospital's computer, so this package says otherwise; every import of onnxruntime goes through here.
+Its official builds for Linux, macOS and Windows report usage to Microsoft over HTTPS and keep a device identifier in
+the user's cache folder, unless the environment says otherwise before it is loaded (its Privacy.md, version 1.32).
+Nothing may leave a hospital's computer, so this package says otherwise; every import of onnxruntime goes through here.
 """
 
 from __future__ import annotations

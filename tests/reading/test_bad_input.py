@@ -1,6 +1,6 @@
 """Whatever is given ends in a result or a refusal with a code: soon, in little memory, and never as another modality.
 
-benchmarks/fuzz.py does the same for many thousands of files, with crashes survived and memory measured.
+benchmarks/fuzz does the same for many thousands of files, with crashes survived and memory measured.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from MonaiSKD.reading.sources import Source
 from MonaiSKD.runtime import Classifier, Failure, Result
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-import fuzz
+from fuzz import cases, seeds, usage
 
 RULES = ("chest_xray", "lung_ct", "brain_mri")
 SECONDS = 10
@@ -47,10 +47,10 @@ def answer(classifier: Classifier, path: Path) -> Result | Failure:
     """The answer for one path, having taken neither long nor much."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
-    before, start = fuzz._memory("VmRSS"), time.process_time()
+    before, start = usage.memory("VmRSS"), time.process_time()
     found = classifier.attempt(Source(str(path), (str(path),)))
     assert time.process_time() - start < SECONDS
-    assert fuzz._memory("VmHWM") - before < MEGABYTES
+    assert usage.memory("VmHWM") - before < MEGABYTES
     if isinstance(found, Failure):
         assert found.code in CODES
         assert found.code != "internal", found
@@ -117,7 +117,7 @@ def test_every_real_file_ends_in_an_answer(shared: Path, classifiers: dict[str, 
 
 # --- a brief fuzz -----------------------------------------------------------------------------------------------------
 
-SMALL = [one for one in fuzz.handmade() if len(one.content) < 20_000]
+SMALL = [one for one in seeds.handmade() if len(one.content) < 20_000]
 # Damage aimed at the decoders in C, and what takes long to make, is left to the benchmark: there a crash costs a child
 # process only.
 KINDS = ("bits flipped", "bits of the head flipped", "truncated", "chunks removed, doubled, blanked",
@@ -130,12 +130,12 @@ KINDS = ("bits flipped", "bits of the head flipped", "truncated", "chunks remove
 @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 @given(number=st.integers(0, 2**32), seed=st.sampled_from(SMALL), rule=st.sampled_from(RULES))
 def test_mutants_end_in_an_answer(
-    classifiers: dict[str, Classifier], tmp_path: Path, kind: str, number: int, seed: fuzz.Seed, rule: str
+    classifiers: dict[str, Classifier], tmp_path: Path, kind: str, number: int, seed: seeds.Seed, rule: str
 ) -> None:
-    mutant = fuzz.MUTATIONS[kind][0](random.Random(number), seed, SMALL)
+    mutant = cases.MUTATIONS[kind][0](random.Random(number), seed, SMALL)
     if mutant is None:
         return
-    name, content = (mutant.name, mutant.content) if isinstance(mutant, fuzz.Seed) else (seed.name, mutant)
+    name, content = (mutant.name, mutant.content) if isinstance(mutant, seeds.Seed) else (seed.name, mutant)
     answer(classifiers[rule], write(tmp_path / name, content))
 
 
@@ -173,7 +173,7 @@ def test_a_gzip_bomb_is_not_inflated(tmp_path: Path, classifiers: dict[str, Clas
 
 
 def nifti_head(*shape: int, kind: str = "u1") -> bytearray:
-    head = bytearray(fuzz._nifti((2, 2, 2), kind)[:352])
+    head = bytearray(seeds.nifti((2, 2, 2), kind)[:352])
     struct.pack_into("<8h", head, 40, len(shape), *shape, *[1] * (7 - len(shape)))
     return head
 
@@ -188,7 +188,7 @@ def test_a_nifti_that_promises_too_much_is_refused(
 
 
 def dicom(tmp_path: Path, modality: str = "CT", syntax: str = "1", size: int = 40, **tags: object) -> Path:
-    content = fuzz._dicom(modality, f"1.2.840.10008.1.2.{syntax}", size)
+    content = seeds.dicom(modality, f"1.2.840.10008.1.2.{syntax}", size)
     if tags:
         import pydicom
 
@@ -238,7 +238,7 @@ def test_a_rescale_that_makes_giant_numbers_is_refused(
 
 
 def test_a_deflated_bomb_is_refused(tmp_path: Path, classifiers: dict[str, Classifier]) -> None:
-    content = fuzz._dicom("CT", "1.2.840.10008.1.2.1.99")
+    content = seeds.dicom("CT", "1.2.840.10008.1.2.1.99")
     start = content.find(struct.pack("<HH2sHH", 2, 0x10, b"UI", 22, 0)[:6])
     start += 8 + struct.unpack_from("<H", content, start + 6)[0]
     while content[start : start + 2] == b"\x02\0":
@@ -296,7 +296,7 @@ def test_what_is_no_image_is_refused_under_any_name(
 
 
 def head_with(layout: str, at: int, *values: float) -> bytes:
-    content = bytearray(fuzz._nifti((6, 7, 8), offset=-1000))
+    content = bytearray(seeds.nifti((6, 7, 8), offset=-1000))
     struct.pack_into(layout, content, at, *values)
     return bytes(content)
 
@@ -335,7 +335,7 @@ def test_a_metaimage_of_impossible_axes_does_not_end_the_process(
     tmp_path: Path, classifiers: dict[str, Classifier], value: str
 ) -> None:
     pytest.importorskip("SimpleITK")
-    content = fuzz._metaimage().replace(b"NDims = 3", f"NDims = {value}".encode())
+    content = seeds.metaimage().replace(b"NDims = 3", f"NDims = {value}".encode())
     assert codes(classifiers, write(tmp_path / "a.mha", content)) == ("damaged",) * 3
 
 
@@ -346,7 +346,7 @@ def test_a_metaimage_whose_values_are_no_plain_file(
     pytest.importorskip("SimpleITK")
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "loop").symlink_to("loop")
-    head = fuzz._metaimage().split(b"LOCAL")[0] + data.encode() + b"\n"
+    head = seeds.metaimage().split(b"LOCAL")[0] + data.encode() + b"\n"
     assert set(codes(classifiers, write(tmp_path / "a.mhd", head))) <= {"damaged", "unsupported"}
 
 
@@ -419,7 +419,7 @@ def test_a_folder_of_loops_pipes_and_devices_is_walked_to_its_end(
     (tmp_path / "two").symlink_to("one")
     (tmp_path / "zero.nii").symlink_to("/dev/zero")
     (tmp_path / "gone.dcm").symlink_to("nowhere")
-    write(tmp_path / "deep.png", fuzz._raster("PNG"))
+    write(tmp_path / "deep.png", seeds.raster("PNG"))
     skipped: list[str] = []
     found = list(classifiers["chest_xray"].many([tmp_path], recursive=True, on_skip=skipped.append))
     assert [Path(one.input).name for one in found if isinstance(one, Result)] == ["deep.png"]
@@ -431,7 +431,7 @@ def test_a_folder_of_loops_pipes_and_devices_is_walked_to_its_end(
     "name", ["a\nb\x1b[31m.png", "\udcff\udcfe.png", "\udcff\udcfe.nii", "\u202egnp.png", " .png", "-rf.png"]
 )
 def test_odd_names_are_names(tmp_path: Path, classifiers: dict[str, Classifier], name: str) -> None:
-    content = fuzz._nifti() if name.endswith(".nii") else fuzz._raster("PNG")
+    content = seeds.nifti() if name.endswith(".nii") else seeds.raster("PNG")
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + os.fsencode(name)))
     try:
         write(path, content)
@@ -445,7 +445,7 @@ def test_a_name_that_simpleitk_cannot_take_is_refused(tmp_path: Path, classifier
     pytest.importorskip("SimpleITK")
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xfe.mha"))
     try:
-        write(path, fuzz._metaimage())
+        write(path, seeds.metaimage())
     except OSError:
         pytest.skip("this file system has no such names")
     assert code(answer(classifiers["lung_ct"], path)) == "unsupported"

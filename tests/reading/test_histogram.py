@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 
 from MonaiSKD.reading import RULES, canonicalise
 from MonaiSKD.reading.canonical import CanonicalRule, between, value_range
-from MonaiSKD.reading.histogram import as_indices, histogram, look_up, percentiles
+from MonaiSKD.reading.histogram import as_indices, histogram, histogram_of_ends, look_up, percentiles
 
 KINDS = ["int8", "uint8", "int16", "uint16", ">i2", ">u2", "bool"]
 
@@ -91,3 +91,28 @@ def test_chunks_do_not_show() -> None:
     table = np.arange(65536, dtype=np.float32)
     np.testing.assert_array_equal(look_up(table, values), values.astype(np.float32))
     np.testing.assert_array_equal(look_up(table, values[:, ::2]), values[:, ::2].astype(np.float32))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0, 5.0, 50.0])
+@pytest.mark.parametrize("kind", ["noise", "flat", "two values", "rare ends", "mostly black", "ramp"])
+def test_ends_are_counted_exactly(kind: str, share: float) -> None:
+    rng = np.random.default_rng(0)
+    shape = (600, 601)
+    values = {
+        "noise": rng.normal(2000, 300, shape).clip(0, 4095),
+        "flat": np.full(shape, 7),
+        "two values": rng.integers(0, 2, shape) * 4095,
+        "rare ends": np.where(rng.random(shape) < 1e-4, 4095, rng.integers(1000, 1200, shape)),
+        "mostly black": np.where(rng.random(shape) < 0.6, 0, rng.integers(1, 4096, shape)),
+        "ramp": np.broadcast_to(np.arange(601), shape),
+    }[kind].astype(np.uint16)
+    whole, ends = histogram(values, 4096), histogram_of_ends(values, 4096, share)
+    assert ends.sum() == values.size
+    for pick in (0, -1):
+        assert np.flatnonzero(ends)[pick] == np.flatnonzero(whole)[pick]
+    wanted = (0.0, share / 2, share, 100 - share, 100 - share / 2, 100.0)
+    found = []
+    for counts in (whole, ends):
+        present = np.flatnonzero(counts)
+        found.append(percentiles(present, counts[present], wanted))
+    assert found[0] == found[1] == tuple(np.percentile(values, wanted))

@@ -14,7 +14,11 @@ PACKAGE = Path(MonaiSKD.__file__).parent
 def test_classifying_leaves_no_trace_of_telemetry(tiny_model, tmp_path) -> None:
     environment = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"}
     environment |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
-    code = f"from MonaiSKD import Classifier; Classifier({str(tiny_model)!r}); import os; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    code = f"""if True:
+        import os
+        from MonaiSKD import Classifier
+        Classifier({str(tiny_model)!r})
+        print(os.environ["ORT_DISABLE_TELEMETRY"])"""
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "1"
     assert [path for path in tmp_path.rglob("*") if "onnxruntime" in path.name or "Microsoft" in path.name] == []

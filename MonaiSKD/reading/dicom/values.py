@@ -35,7 +35,7 @@ from MonaiSKD.reading.dicom.header import number, thing, words
 from MonaiSKD.reading.dicom.modality import ModalityTransform, modality_transform
 from MonaiSKD.reading.dicom.pixels import frame_count, photometric, stored_frame
 from MonaiSKD.reading.dicom.voi import display
-from MonaiSKD.reading.histogram import as_indices, histogram, look_up
+from MonaiSKD.reading.histogram import as_indices, histogram, histogram_of_ends, look_up
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -97,7 +97,7 @@ def canonical_frame(
     indexed = as_indices(stored)
     indices, table = indexed if indexed is not None else (None, stored)
     padding = _padding(dataset, table)
-    counts = _Counts(indices, table, padding)
+    counts = _Counts(indices, table, padding, is_ordered=transform.lut is None)
     modality = transform.apply(table)
     if modality.size and not max(-float(modality.min()), float(modality.max())) <= _LARGEST:
         cause = "its rescale slope and intercept make numbers that are too large"
@@ -114,10 +114,16 @@ def canonical_frame(
 
 
 class _Counts:
-    """Which values occur in the frame outside its padding; counted when it is first asked."""
+    """Which values occur in the frame outside its padding; counted when it is first asked.
 
-    def __init__(self, indices: Values | None, table: Values, padding: npt.NDArray[np.bool_] | None) -> None:
+    `is_ordered` says that larger stored values have larger (or all of them smaller) modality values.
+    """
+
+    def __init__(
+        self, indices: Values | None, table: Values, padding: npt.NDArray[np.bool_] | None, is_ordered: bool
+    ) -> None:
         self._indices = indices
+        self._is_ordered = is_ordered
         self._size = table.size
         self._padding = padding
         self._counts: npt.NDArray[np.int64] | None = None
@@ -140,6 +146,15 @@ class _Counts:
             if self._padding is not None:
                 self._counts[self._padding] = 0
         return values, self._counts
+
+    def for_range(self, values: Values, rule: CanonicalRule) -> tuple[Values, npt.NDArray[np.int64] | None]:
+        """As :meth:`of`, for the rule's percentiles alone; counted in less time where that can be."""
+        # Padding may lie anywhere, and the head of a brain image is found by all values.
+        is_simple = self._is_ordered and self._padding is None and rule.modality != "brain_mri"
+        if self._indices is None or self._counts is not None or rule.percentiles is None or not is_simple:
+            return self.of(values)
+        low, high = rule.percentiles
+        return values, histogram_of_ends(self._indices, self._size, min(max(low, 100.0 - high), 50.0))
 
     def varies(self, values: Values) -> bool:
         """Whether not all pixels have the same of the values; a few of them, which spare the count, mostly say so."""
@@ -175,13 +190,13 @@ def _brightness(
             warnings.append("the window shows nothing of the picture and was left out")
     directed = -modality if inverts else modality
     percentiles = f"percentiles {rule.percentiles}"
-    if not counts.present(directed).size:
+    values, how_often = counts.for_range(directed, rule)
+    if not (values.size if how_often is None else how_often.any()):
         return (
             np.zeros(directed.shape, dtype=np.float32),
             [*inverted, percentiles],
             [*warnings, "all pixels are padding"],
         )
-    values, how_often = counts.of(directed)
     low, high = value_range(values, rule, how_often)
     if low == high:
         warnings.append("all pixels have the same value")
