@@ -88,11 +88,10 @@ def warm(run: str, path: str, repeats: str) -> dict[str, Any]:
     }
     times: dict[str, list[float]] = {name: [] for name in ways}
     for repeat in range(int(repeats) + 2):
-        # In another order each time: what runs behind a large network finds the caches cold.
-        names = list(ways)[repeat % len(ways) :] + list(ways)[: repeat % len(ways)]
-        for name in names:
+        for name, way in ways.items():
+            way()  # so that none pays for the caches and the heap that another left behind
             start = time.process_time()  # on one thread the same as the clock of a machine that does nothing else
-            ways[name]()
+            way()
             if repeat >= 2:
                 times[name].append((time.process_time() - start) * 1e3)
     return times

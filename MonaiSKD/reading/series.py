@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from MonaiSKD.errors import SKDError
 from MonaiSKD.reading.canonical import CanonicalRule
 from MonaiSKD.reading.dicom.dataset import identity, looks_like_dicom, open_dataset
+from MonaiSKD.reading.dicom.header import quiet
 from MonaiSKD.reading.dicom.pixels import frame_count
 from MonaiSKD.reading.dicom.slices import slices_of
 from MonaiSKD.reading.dicom.sorting import sort_stack
@@ -92,6 +93,7 @@ def _dicom(source: Source, rule: CanonicalRule) -> Series:
     )
 
 
+@quiet()  # once for all that is asked of the header
 def _radiograph(source: Source, rule: CanonicalRule) -> Series:
     def refuse_frames(header: Dataset) -> None:
         if len(source.files) > 1 or frame_count(header) > 1:

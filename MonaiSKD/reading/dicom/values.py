@@ -31,7 +31,7 @@ import numpy.typing as npt
 
 from MonaiSKD.errors import SKDError
 from MonaiSKD.reading.canonical import CanonicalRule, between, value_range
-from MonaiSKD.reading.dicom.header import number, thing, words
+from MonaiSKD.reading.dicom.header import number, quiet, thing, words
 from MonaiSKD.reading.dicom.modality import ModalityTransform, modality_transform
 from MonaiSKD.reading.dicom.pixels import frame_count, photometric, stored_frame
 from MonaiSKD.reading.dicom.voi import display
@@ -71,6 +71,7 @@ def modality_values(dataset: Dataset, values: Values, frame: int = 0) -> npt.NDA
     return modality_transform(dataset, frame).apply(values)
 
 
+@quiet()
 def canonical_frame(
     dataset: Dataset, frame: int, rule: CanonicalRule
 ) -> tuple[npt.NDArray[np.float32], tuple[str, ...], tuple[str, ...]]:
