@@ -25,13 +25,12 @@ from typing import Any
 
 import classify_files
 import classify_parts
+from sections import RESULTS, write_section
 
 from MonaiSKD import __version__
-from MonaiSKD.files import atomic_path
 
 ROOT = Path(__file__).parents[1]
 PARTS = Path(__file__).with_name("classify_parts.py")
-DOCUMENT = ROOT / "docs" / "generated" / "classify.md"
 SLICES, SIDE = 300, 512
 MEGABYTE = 2**20  # as du counts
 
@@ -210,8 +209,7 @@ def main() -> None:
         ]
     )
     if options.only is None:
-        with atomic_path(DOCUMENT) as beside:
-            beside.write_text(text + "\n", encoding="utf-8")
+        write_section(RESULTS, "classify", text)
 
 
 if __name__ == "__main__":

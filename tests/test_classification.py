@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -403,3 +405,15 @@ def test_when_output_fails_no_further_input_is_read(tmp_path):
     with pytest.raises(BrokenPipeError):
         classify(counting, paths, Wishes(), out=Full(), err=io.StringIO())
     assert 1 <= counting.taken <= 6
+
+
+def test_illegal_values_of_a_source_are_not_quoted_when_its_report_is_written(shared, tmp_path) -> None:
+    """The file has an illegal UID, which pydicom would print."""
+    code = (
+        "from MonaiSKD.cli import main; import sys;"
+        f"sys.exit(main(['classify', 'chest_xray', {str(shared / 'data/dicom/cxr/cr_chest_mono1_no_meta.dcm')!r},"
+        f" '--sr', {str(tmp_path)!r}]))"
+    )
+    done = subprocess.run([sys.executable, "-W", "always", "-c", code], capture_output=True, text=True, check=True)
+    assert [line for line in done.stderr.splitlines() if not line.startswith("DICOM SR: ")] == []
+    assert len(list(tmp_path.glob("*.dcm"))) == 1

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from MonaiSKD import __version__
 from MonaiSKD.errors import SKDError
+from MonaiSKD.reading.dicom.header import quiet
 from MonaiSKD.reading.image import Instance
 from MonaiSKD.reading.orientation import AxialView, axial_view
 from MonaiSKD.reporting import dicom_common as common
@@ -46,6 +47,7 @@ def write_heatmap(
     return paths[0]
 
 
+@quiet()
 def write_heatmaps(
     heatmaps: Iterable[HeatMap],
     folder: str | Path,

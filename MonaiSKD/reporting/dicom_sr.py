@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from MonaiSKD import __version__
 from MonaiSKD.errors import SKDError
+from MonaiSKD.reading.dicom.header import quiet
 from MonaiSKD.reporting import dicom_common as common
 from MonaiSKD.reporting.dicom_sr_read import Finding, ImageReference, read_report
 from MonaiSKD.reporting.sentences import NOT_CLINICAL, describe
@@ -52,6 +53,7 @@ class _Source:
     images: tuple[tuple[Dataset, tuple[int, ...]], ...]
 
 
+@quiet()
 def write_reports(results: Iterable[Result], folder: str | Path) -> Reports:
     """Write one Comprehensive SR (PS3.16 TID 1500) per study, preliminary and unverified, with a device as observer.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from MonaiSKD.errors import SKDError
+from MonaiSKD.reading.dicom.header import quiet
 from MonaiSKD.reporting import dicom_common as common
 from MonaiSKD.runtime.result import ModelIdentity
 
@@ -56,6 +57,7 @@ class Finding:
     tracking_uid: str
 
 
+@quiet()
 def read_report(path: str | Path) -> list[Finding]:
     """Read a report of :func:`write_reports` back into numbers.
 
