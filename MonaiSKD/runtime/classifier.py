@@ -24,7 +24,7 @@ from MonaiSKD.runtime.contract import Contract
 from MonaiSKD.runtime.modelfile import open_model
 from MonaiSKD.runtime.models import find_model
 from MonaiSKD.runtime.result import Failure, HeatMap, ModelIdentity, Result
-from MonaiSKD.runtime.study import combine
+from MonaiSKD.runtime.study import combine, dissent
 
 _LOG = logging.getLogger(__name__)
 # Slices per run of the network and thread: more are hardly faster, and cost more memory than the volume itself.
@@ -164,6 +164,7 @@ class Classifier:
             evidence += self._evidence(series, slices.key) if heatmaps else []
         names = self.contract.class_names
         label = int(mean.argmax())
+        dissenting = dissent(slices, names, names[label]) if slices is not None else ()
         return Result(
             input=series.path,
             label=names[label],
@@ -178,7 +179,7 @@ class Classifier:
             instances=series.instances,
             identity=series.identity,
             applied=tuple(dict.fromkeys((*series.applied, *first.applied))),
-            warnings=tuple(dict.fromkeys((*series.warnings, *first.warnings))),
+            warnings=tuple(dict.fromkeys((*dissenting, *series.warnings, *first.warnings))),
             milliseconds=(time.perf_counter() - start) * 1e3,
         )
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +18,7 @@ _TYPICAL_SHARE = 0.2
 _KEY_SLICES = 3
 # Key slices lie at least this share of the volume apart, so that three of them do not show the same thing.
 _APART = 0.05
+_DISSENT = 0.1
 
 
 def combine(
@@ -55,6 +58,27 @@ def combine(
     of_volume = float(np.sort(atypicality)[needed - 1])
     key = _key_slices(probabilities[:, int(mean.argmax())], used)
     return mean, of_volume, Slices(probabilities, atypicality, used, key, positions)
+
+
+def dissent(slices: Slices, class_names: Sequence[str], label: str) -> tuple[str, ...]:
+    """A warning when a tenth or more of the slices in use speak most for another class than the volume's.
+
+    A mean hides a finding that few slices show; this does not.
+
+    Example:
+        >>> p = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]], dtype=np.float32)
+        >>> slices = Slices(p, np.zeros(3, dtype=np.float32), np.ones(3, dtype=bool), (0,))
+        >>> dissent(slices, ["none", "lesion"], "none")
+        ('1 of 3 slices in use speak more for another class: lesion 1',)
+    """
+    leading = Counter(class_names[k] for k in slices.probabilities[slices.used].argmax(axis=1))
+    in_use = sum(leading.values())
+    others = {name: count for name, count in leading.most_common() if name != label}
+    count = sum(others.values())
+    if count < _DISSENT * in_use:
+        return ()
+    names = ", ".join(f"{name} {number}" for name, number in others.items())
+    return (f"{count} of {in_use} slices in use speak more for another class: {names}",)
 
 
 def _key_slices(values: Array, used: npt.NDArray[np.bool_]) -> tuple[int, ...]:

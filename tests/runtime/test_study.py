@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from MonaiSKD.runtime.result import Slices
-from MonaiSKD.runtime.study import combine
+from MonaiSKD.runtime.study import combine, dissent
 
 
 def of(bright: list[float], atypicality: list[float] | None = None, limit: float = 0.5) -> tuple[list, float, Slices]:
@@ -145,3 +145,24 @@ def test_the_order_of_the_slices_does_not_move_the_answer(slices: list, limit: f
     one, two = (of(*map(list, zip(*some, strict=True)), limit) for some in (slices, mixed))
     assert one[0] == pytest.approx(two[0], abs=1e-6)
     assert one[1] == two[1] or (math.isnan(one[1]) and math.isnan(two[1]))
+
+
+def made(leading: list[int], used: list[bool]) -> Slices:
+    probabilities = np.eye(3, dtype=np.float32)[leading]
+    return Slices(probabilities, np.zeros(len(leading), np.float32), np.array(used), (0,))
+
+
+def test_slices_that_say_otherwise_are_named_most_frequent_first():
+    slices = made([0] * 7 + [2, 2, 1], [True] * 10)
+    assert dissent(slices, ["none", "a", "b"], "none") == (
+        "3 of 10 slices in use speak more for another class: b 2, a 1",
+    )
+
+
+def test_one_in_eleven_is_not_mentioned_and_one_in_ten_is():
+    assert dissent(made([0] * 10 + [1], [True] * 11), ["none", "a", "b"], "none") == ()
+    assert len(dissent(made([0] * 9 + [1], [True] * 10), ["none", "a", "b"], "none")) == 1
+
+
+def test_slices_that_are_not_in_use_do_not_speak():
+    assert dissent(made([0, 0, 1, 1], [True, True, False, False]), ["none", "a", "b"], "none") == ()
