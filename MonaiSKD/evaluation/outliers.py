@@ -25,6 +25,7 @@ from MonaiSKD.reading import RULES, Modality, canonicalise
 # What a typical image may differ in: a patient lies a little turned, nearer or further, off the centre.
 _TILT_DEGREES, _SCALE, _SHIFT = 12.0, 0.1, 0.1
 _PHANTOM_SIDE = 96
+_ENOUGH = 300  # training images
 
 
 def typical_variants(images: Tensor, generator: np.random.Generator) -> Tensor:
@@ -44,9 +45,14 @@ def outliers(images: Tensor, modality: Modality, generator: np.random.Generator)
         generator: the source of all variation.
 
     Returns:
-        kind -> [M, 1, S, S] in [0, 1]. M depends on N for the broken images and is fixed for the others.
+        kind -> [M, 1, S, S] in [0, 1]. M grows with N; from 300 training images on, the number of those that are not
+        made of training images stays the same.
     """
     side = images.shape[-1]
+
+    def many(count: int) -> int:
+        return max(8, round(count * min(1.0, len(images) / _ENOUGH)))
+
     turned = {
         f"turned {90 * k}": torch.rot90(typical_variants(images, generator), k, (2, 3)).contiguous() for k in (1, 2, 3)
     }
@@ -59,13 +65,13 @@ def outliers(images: Tensor, modality: Modality, generator: np.random.Generator)
         "crop": _cropped(images[::4], generator),
     }
     others = [other for other in get_args(Modality) if other != modality]
-    foreign = {f"phantom {other}": _phantoms(other, 150, side, generator) for other in others}
+    foreign = {f"phantom {other}": _phantoms(other, many(150), side, generator) for other in others}
     synthetic = {
-        "noise": _noise(120, side, generator),
-        "clouds": _clouds(200, side, generator),
-        "shapes": _shapes(200, side, generator),
-        "gradients": _gradients(60, side, generator),
-        "flat": _as_tensor(generator.random((60, 1, 1, 1))).expand(-1, -1, side, side),
+        "noise": _noise(many(120), side, generator),
+        "clouds": _clouds(many(200), side, generator),
+        "shapes": _shapes(many(200), side, generator),
+        "gradients": _gradients(many(60), side, generator),
+        "flat": _as_tensor(generator.random((many(60), 1, 1, 1))).expand(-1, -1, side, side),
     }
     return {**broken, **foreign, **synthetic}
 
