@@ -46,7 +46,14 @@ def child(*arguments: object, environ: dict[str, str] | None = None, **streams) 
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8", **streams}
     # Where output is not buffered it cannot be lost in a buffer: users' output is.
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
-    return subprocess.Popen(command, cwd=ROOT, env=environment | (environ or {}), **streams)
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment | (environ or {}), preexec_fn=_listens_to_ctrl_c, **streams
+    )
+
+
+def _listens_to_ctrl_c() -> None:
+    """What a shell starts in the background ignores Ctrl-C, and so would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def damaged(path: Path) -> Path:
