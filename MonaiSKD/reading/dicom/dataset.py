@@ -30,6 +30,7 @@ __all__ = ["identity", "looks_like_dicom", "open_dataset"]
 _MAX_FILE = 2**31  # bytes
 _MAX_INFLATED = 2**28  # bytes of a deflated data set
 _PIECE = 2**20
+_READ_AT_ONCE = 2**26  # bytes of a file; a large radiograph has half as many
 _REPLACE = "Replace the damaged file or leave it out"
 _UNDEFINED = 0xFFFFFFFF
 
@@ -67,6 +68,10 @@ def open_dataset(
         raise SKDError(file, f"cannot be read ({error.strerror or error})", "Check the path", "not_found") from error
     with stream, quiet():
         try:
+            if pixels and size <= _READ_AT_ONCE:
+                # pydicom asks an opened file for its place after each element, which lets go of Python's lock: threads
+                # would spend their time on handing it to each other.
+                return _open(file, BytesIO(stream.read()), size, pixels, check)
             return _open(file, stream, size, pixels, check)
         except SKDError:
             raise
