@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -9,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TextIO
 
+from MonaiSKD import events
 from MonaiSKD.errors import SKDError
 from MonaiSKD.reading.sources import Source, find_sources
 from MonaiSKD.reporting.json_lines import to_json
@@ -77,6 +79,7 @@ def classify(
     if not sources:
         remedy = "Name files, or folders that hold images; folders below them are walked with --recursive"
         raise SKDError(", ".join(map(str, paths)), "there is no image", remedy, code="not_found")
+    events.emit("total", inputs=len(sources))
     totals = Totals()
     for_reports: list[Result] = []
     few = "file is no image and was" if len(skipped) == 1 else "files are no images and were"
@@ -88,6 +91,9 @@ def classify(
             totals.add(answer)
             for sink in sinks:
                 sink(answer)
+            if events.listening():
+                line = to_json(answer, wishes.identify, wishes.explain)
+                events.emit("answer", index=totals.inputs - 1, answer=json.loads(line))
             if wishes.sr is not None and isinstance(answer, Result):
                 for_reports.append(replace(answer, heatmaps=()))
     if wishes.sr is not None:
@@ -181,5 +187,7 @@ def _write_reports(results: Sequence[Result], folder: str) -> list[str]:
     from MonaiSKD.reporting.dicom_sr import write_reports
 
     reports = write_reports(results, folder)
+    skipped = [{"input": one.input, "message": one.message, "remedy": one.remedy} for one in reports.skipped]
+    events.emit("saved", what="sr", paths=[str(path) for path in reports.paths], skipped=skipped)
     notes = [f"DICOM SR: {path}" for path in reports.paths]
     return notes + [f"no DICOM SR for {one.input}: {one.message}. {one.remedy}" for one in reports.skipped]

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from MonaiSKD import __version__
+from MonaiSKD import __version__, events
 from MonaiSKD.errors import SKDError
 
 UNANSWERED = 1
@@ -29,8 +29,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("highdicom").setLevel(logging.WARNING)  # it reports every module that it copies
+    if not getattr(options, "events", False):
+        return _run(options)
+    with events.telling(options.command.__name__.strip("_").replace("_", "-")):
+        return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
     try:
         code = int(options.command(options) or 0)
+        events.emit("end", code=code)
         print(end="", flush=True)  # here, where it is expected that the reader has gone; not when Python ends
         return code
     except KeyboardInterrupt:
@@ -44,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         known = mendable(error)
         if known is not None:
-            return _failed(str(known), known.exit_code)
+            return _failed(str(known), known.exit_code, thing=known.thing, cause=known.cause, remedy=known.remedy)
         return _failed(f"internal error ({type(error).__name__}: {error}). Run again with --debug and report it.", 1)
 
 
@@ -91,6 +99,7 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("data", metavar="DATA", help="folder, CSV or MONAI datalist")
     command.add_argument("--modality", default="chest_xray", choices=["chest_xray", "lung_ct", "brain_mri"])
     command.add_argument("--json", metavar="FILE", help="write the report there")
+    _add_events(command)
     command = add("select", _select, "Write the plan by which a student takes weights of a teacher.")
     command.add_argument("teacher", metavar="TEACHER", help="timm name of the large network")
     command.add_argument("student", metavar="STUDENT", help="timm name of the small network")
@@ -127,11 +136,18 @@ def _add_train(command: argparse.ArgumentParser) -> None:
     command.add_argument("--unlabeled", metavar="DIR", help="further images without labels")
     command.add_argument("--quiet", action="store_true", help="no progress bar")
     command.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="any entry of train.json")
+    _add_events(command)
+
+
+def _add_events(command: argparse.ArgumentParser) -> None:
+    text = "for programs: JSON lines on standard output; end when standard input does"
+    command.add_argument("--events", action="store_true", help=text)
 
 
 def _add_classify(command: argparse.ArgumentParser) -> None:
     command.add_argument("model", metavar="MODEL", help="bundle's short name, run folder, or .onnx file")
-    command.add_argument("paths", metavar="PATH", nargs="+", help="DICOM, NIfTI, NRRD, PNG, JPEG, TIFF; or folders")
+    text = "DICOM, NIfTI, NRRD, PNG, JPEG, TIFF; folders; or @FILE, a text file (UTF-8) with one path a line"
+    command.add_argument("paths", metavar="PATH", nargs="+", help=text)
     command.add_argument("--recursive", action="store_true", help="walk folders below the named ones, too")
     command.add_argument("--json", action="store_true", help="one JSON object a line instead of text")
     command.add_argument("--csv", metavar="FILE", help="write a table")
@@ -148,6 +164,7 @@ def _add_classify(command: argparse.ArgumentParser) -> None:
     command.add_argument("--identify", action="store_true", help="write patient names and numbers into the outputs")
     command.add_argument("--threads", type=_positive, metavar="N", help="inputs at once (all processors)")
     command.add_argument("--provider", default="auto", metavar="NAME", help="auto, cpu, cuda, openvino, ...")
+    _add_events(command)
 
 
 def _positive(text: str) -> int:
@@ -161,13 +178,24 @@ def _classify(options: argparse.Namespace) -> int:
     from MonaiSKD.classification import Wishes, classify
     from MonaiSKD.runtime import Classifier
 
+    paths = [path for given in options.paths for path in (_listed(given[1:]) if given.startswith("@") else [given])]
     if options.json and isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")
     names = ("json", "csv", "heatmaps", "heatmap_format", "sr", "report", "explain", "identify")
     wishes = Wishes(**{name: getattr(options, name) for name in names})
     classifier = Classifier(options.model, provider=options.provider, threads=options.threads)
-    totals = classify(classifier, options.paths, wishes, recursive=options.recursive)
+    totals = classify(classifier, paths, wishes, recursive=options.recursive)
     return UNANSWERED if totals.failed else 0
+
+
+def _listed(file: str) -> list[str]:
+    """The paths in a file, one a line: a command line has room for some thousand only."""
+    try:
+        lines = Path(file).read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        cause = f"cannot be read ({getattr(error, 'strerror', None) or error})"
+        raise SKDError(file, cause, "Give a text file in UTF-8, one path a line", code="not_found") from error
+    return [line for line in lines if line.strip()]
 
 
 def _export(options: argparse.Namespace) -> None:
@@ -188,6 +216,13 @@ def _train(options: argparse.Namespace) -> None:
         chosen["quiet"] = True
         logging.getLogger("MonaiSKD").setLevel(logging.WARNING)
     print(train(options.bundle, options.data, options.out, options.teacher, options.device, chosen))
+    if events.listening():
+        from MonaiSKD.files import read_json
+
+        out = Path(options.out).resolve()
+        metrics = {split: values for split, values in read_json(out / "metrics.json").items() if split != "cost"}
+        model = str(out / "model.onnx") if (out / "model.onnx").is_file() else None
+        events.emit("metrics", metrics=metrics, model=model, report=str(out / "report.html"))
 
 
 def _setting(text: str) -> tuple[str, Any]:
@@ -219,6 +254,7 @@ def _check_data(options: argparse.Namespace) -> int:
     report = check_data(load_datalist(options.data), RULES[options.modality])
     if options.json:
         write_json(options.json, report.to_dict())
+    events.emit("report", report=report.to_dict(), text=report.text())
     print(report.text())
     return LEAK if report.verdict == "leak" else 0
 
@@ -260,6 +296,7 @@ def _demo(options: argparse.Namespace) -> None:
     print(demo(options.out, options.modality))
 
 
-def _failed(text: str, code: int) -> int:
+def _failed(text: str, code: int, **parts: str) -> int:
+    events.emit("error", code=code, message=text, **parts)
     print(f"monai-skd: {text}", file=sys.stderr)
     return code

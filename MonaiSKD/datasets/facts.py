@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import imagehash
 import numpy as np
 import numpy.typing as npt
 from PIL import Image as PILImage
@@ -68,6 +67,8 @@ def measure(case: Case, rule: CanonicalRule) -> Facts:
     """
     pixels = read_picture(case.path, rule)
     plane = pixels[0]
+    import imagehash  # here, so that phantoms can be drawn where it is absent
+
     border = _border(plane)
     small = PILImage.fromarray((plane * 255).round().astype(np.uint8)).reduce(_shrink(plane.shape))
     thumbnail = small.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), PILImage.Resampling.LANCZOS)

@@ -13,10 +13,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import balanced_accuracy_score
-from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
-from sklearn.preprocessing import OneHotEncoder
-from sklearn.tree import DecisionTreeClassifier
 
 from MonaiSKD.datasets.facts import Facts
 
@@ -79,6 +75,8 @@ def find_shortcuts(facts: Sequence[Facts]) -> tuple[Shortcut, ...]:
     Args:
         facts: the readable images of all splits.
     """
+    from sklearn.preprocessing import OneHotEncoder  # here, so that phantoms can be drawn where it is absent
+
     labels = np.array([fact.case.label for fact in facts])
     patients = np.array([fact.case.patient_id or fact.case.path for fact in facts])
     if len(set(labels)) < 2 or min(len(set(patients[labels == name])) for name in set(labels)) < FOLDS:
@@ -95,6 +93,10 @@ def find_shortcuts(facts: Sequence[Facts]) -> tuple[Shortcut, ...]:
 def _measure(
     name: str, properties: npt.NDArray[Any], labels: npt.NDArray[np.str_], patients: npt.NDArray[np.str_]
 ) -> Shortcut | None:
+    from sklearn.metrics import balanced_accuracy_score
+    from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+    from sklearn.tree import DecisionTreeClassifier
+
     if (properties == properties[0]).all():
         return None
     tree = DecisionTreeClassifier(max_depth=4, min_samples_leaf=5, class_weight="balanced", random_state=0)

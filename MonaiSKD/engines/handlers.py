@@ -14,6 +14,7 @@ from monai.engines import Evaluator
 from monai.engines.utils import IterationEvents
 from torch import Tensor, nn
 
+from MonaiSKD import events
 from MonaiSKD.distillation import EMATeachers
 
 
@@ -190,6 +191,8 @@ class EpochMeans:
         means = {name: float(idist.all_reduce(value)) / (world * self._count) for name, value in self._sums.items()}
         self.history.append({"epoch": engine.state.epoch, "seconds": time.perf_counter() - self._started, **means})
         self._log(engine, means)
+        scores = [value for name, value in engine.state.metrics.items() if name.startswith("val_auc/")]
+        tell_epoch(self.stage, self.history[-1], scores, engine.state.max_epochs)
         self._sums, self._count = {}, 0
 
     def _log(self, engine: Engine, means: dict[str, float]) -> None:
@@ -212,6 +215,20 @@ class EpochMeans:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what :meth:`state_dict` gave."""
         self.history = state["history"]
+
+
+def tell_epoch(stage: str, row: Mapping[str, float], val_auc: Sequence[float], epochs: int) -> None:
+    """Tell a parent program, if one listens, of an epoch that is done.
+
+    Args:
+        stage: whose.
+        row: of :attr:`EpochMeans.history`.
+        val_auc: of each validated network; empty where the epoch was not followed by a validation.
+        epochs: of the stage.
+    """
+    scores = {"val_auc": [float(value) for value in val_auc]} if val_auc else {}
+    epoch, seconds = int(row["epoch"]), row["seconds"]
+    events.emit("epoch", stage=stage, epoch=epoch, epochs=epochs, loss=row["loss"], seconds=seconds, **scores)
 
 
 def mean_parts(row: Mapping[str, float]) -> dict[str, float]:

@@ -13,6 +13,7 @@ import torch
 from monai.data import DataLoader
 
 import MonaiSKD
+from MonaiSKD import events
 from MonaiSKD.datasets import SPLITS, DataList
 from MonaiSKD.engines.checkpoint import save_state
 from MonaiSKD.engines.data import ViewsDataset
@@ -97,6 +98,8 @@ class Pipeline:
         folder = Path(self.output_dir)
         self._write_plans(folder / PLAN)
         self.stages = [stage for stage in self.stages if stage.trainer.state.max_epochs > 0]
+        plan = [{"name": stage.name, "epochs": stage.trainer.state.max_epochs} for stage in self.stages]
+        events.emit("plan", stages=plan)
         before: Stage | None = None
         for stage in self.stages:
             if stage.name == "finetune" and before is not None:
@@ -115,6 +118,7 @@ class Pipeline:
             write_json(path, {"plans": plans, "compensation": [r.to_dict() for r in self.initialised.reports]})
 
     def _finish(self, folder: Path) -> None:
+        events.emit("task", name="calibrate")
         predictions = {split: predict(self.network, loader, self.device) for split, loader in self.loaders.items()}
         if rank() > 0:
             return
@@ -129,6 +133,7 @@ class Pipeline:
         }
         self.network.temperature.fill_(calibration.temperature)
         save_model(folder, self.network)
+        events.emit("task", name="explain")
         evidence, typicality = self._explained(metrics)
         save_state(folder / EVIDENCE, evidence.state_dict())
         save_state(folder / TYPICALITY, typicality.state_dict())
@@ -136,11 +141,13 @@ class Pipeline:
         config = {"contract": self._contract(names, calibration), "recipe": dict(self.recipe)}
         write_json(folder / CONFIG, config)
         write_json(folder / METRICS, metrics)
+        events.emit("task", name="report")
         logits, labels = predictions["test"]
         report = self._report(metrics, config, evidence, calibration.probabilities(logits), labels.numpy())
         write_report(folder / REPORT, report)
         plot_summary(folder / SUMMARY, report)
         if self.recipe["export"] is not None:
+            events.emit("task", name="export")
             from MonaiSKD.export.run import export  # it reads the run folder, so it knows this package
 
             export(folder, folder / MODEL_FILE, self.recipe["export"])

@@ -1,19 +1,26 @@
-"""A progress bar over a whole stage: loss parts, learning rate, time left."""
+"""Progress over a whole stage: a bar with loss parts, learning rate and time left; or events for a parent program."""
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
 from tqdm import tqdm
 
+from MonaiSKD import events
 from MonaiSKD.engines.distributed import rank
 from MonaiSKD.engines.handlers import mean_parts
+
+# A parent program draws no faster than this.
+_SECONDS_BETWEEN_EVENTS = 0.5
 
 
 class Progress:
     """One bar over all iterations of a stage, on rank 0. (Ignite's starts anew each epoch, and so does its time left.)
+
+    Where a parent program listens (see :mod:`MonaiSKD.events`), it gets events instead of the bar.
 
     Args:
         stage: what the bar is called.
@@ -26,7 +33,13 @@ class Progress:
 
     def attach(self, engine: Engine) -> None:
         """Hook into the trainer."""
-        if self.quiet or rank() > 0:
+        if rank() > 0:
+            return
+        if events.listening():
+            self._last = 0.0
+            engine.add_event_handler(Events.ITERATION_COMPLETED, self._tell)
+            return
+        if self.quiet:
             return
         engine.add_event_handler(Events.STARTED, self._open)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._advance)
@@ -40,6 +53,14 @@ class Progress:
         shown = {**_shown(engine.state.output), "lr": engine.optimizer.param_groups[0]["lr"]}
         self._bar.set_postfix({name: f"{value:.3g}" for name, value in shown.items()}, refresh=False)
         self._bar.update()
+
+    def _tell(self, engine: Engine) -> None:
+        now = time.monotonic()
+        if now - self._last >= _SECONDS_BETWEEN_EVENTS:
+            self._last = now
+            steps = engine.state.max_epochs * engine.state.epoch_length
+            loss = _shown(engine.state.output)["loss"]
+            events.emit("step", stage=self.stage, step=engine.state.iteration, steps=steps, loss=loss)
 
 
 def _shown(output: dict[str, Any]) -> dict[str, float]:

@@ -13,11 +13,12 @@ from monai.handlers import LrScheduleHandler, TensorBoardStatsHandler
 from monai.optimizers import WarmupCosineSchedule
 from torch import Tensor, nn
 
+from MonaiSKD import events
 from MonaiSKD.distillation import EMATeachers
 from MonaiSKD.distillation.labels import label_loss
 from MonaiSKD.engines.checkpoint import StageCheckpoint
 from MonaiSKD.engines.distributed import distributed, rank
-from MonaiSKD.engines.handlers import EpochMeans, FollowStudents, GradientClipping, KeepBest
+from MonaiSKD.engines.handlers import EpochMeans, FollowStudents, GradientClipping, KeepBest, tell_epoch
 from MonaiSKD.engines.precision import AutocastInferer
 from MonaiSKD.engines.progress import Progress
 from MonaiSKD.models.classifier import Classifier
@@ -44,8 +45,20 @@ class Stage:
     def run(self) -> None:
         """Run the stage, from its checkpoint if there is one; a finished stage is only loaded."""
         self.checkpoint.resume(self.trainer)
+        self._tell()
         if self.trainer.state.epoch < self.trainer.state.max_epochs:
             self.trainer.run()
+
+    def _tell(self) -> None:
+        """Tell a parent program what this stage is, and the epochs that an earlier run has done."""
+        if rank() > 0:
+            return
+        state = self.trainer.state
+        steps = state.max_epochs * len(self.trainer.data_loader)
+        events.emit("stage", name=self.name, epochs=state.max_epochs, epoch=state.epoch, steps=steps)
+        for row in self.means.history:
+            scores = [float(one["val_auc"]) for one in self.best.history if one["epoch"] == row["epoch"]]
+            tell_epoch(self.name, row, scores, state.max_epochs)
 
 
 def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

@@ -45,7 +45,7 @@ def read_nifti(path: Path) -> tuple[npt.NDArray[np.float32], tuple[float, float]
     if sum(length > 1 for length in shape) > 2:
         cause = f"holds several slices (shape {shape})"
         raise SKDError(path, cause, "Save each slice to its own file", code="unsupported")
-    picture, spacing = one_slice(_volume(path, stored))
+    picture, spacing, _ = one_slice(_volume(path, stored))
     return (
         np.ascontiguousarray(picture),
         spacing if _unit(stored) else None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -88,25 +88,50 @@ def refuse_too_large(path: object, shape: tuple[int, ...], item_bytes: int) -> N
         raise SKDError(path, cause, "Crop it, or store it with fewer bytes per value", code="too_large")
 
 
-def one_slice(volume: Volume) -> tuple[npt.NDArray[np.float32], tuple[float, float]]:
+class Picture(NamedTuple):
+    """The one slice of a volume.
+
+    Attributes:
+        values: float32 (H, W) in the unit of the modality.
+        spacing: millimetres between rows and between columns.
+        affine: (4, 4), from (column, row, slice) index of the picture to millimetres in RAS+.
+    """
+
+    values: npt.NDArray[np.float32]
+    spacing: tuple[float, float]
+    affine: npt.NDArray[np.float64]
+
+
+def one_slice(volume: Volume) -> Picture:
     """The picture of a volume of one slice, in the radiologist's orientation.
 
     An axial slice comes with anterior on top and the patient's left on the right, a coronal one with the head on top
     and the patient's left on the right, a sagittal one with the head on top and anterior on the left.
-
-    Returns:
-        float32 (H, W) in the unit of the modality, and the millimetres between rows and between columns.
     """
     upright = axial_view(volume.affine, volume.shape)
     values = upright.slices(volume.values)  # (superior, posterior, left)
     superior, posterior, left = values.shape
     column, row, through = upright.spacing
     if superior == 1:
-        return volume.scaled(values[0]), (row, column)
+        return Picture(volume.scaled(values[0]), (row, column), upright.affine)
     if posterior == 1:
-        return volume.scaled(values[::-1, 0, :]), (through, column)
+        affine = _from_the_head(upright.affine, superior, (0, 2, 1))
+        return Picture(volume.scaled(values[::-1, 0, :]), (through, column), affine)
     assert left == 1
-    return volume.scaled(values[::-1, :, 0]), (through, row)
+    return Picture(
+        volume.scaled(values[::-1, :, 0]), (through, row), _from_the_head(upright.affine, superior, (1, 2, 0))
+    )
+
+
+def _from_the_head(
+    affine: npt.NDArray[np.float64], superior: int, order: tuple[int, int, int]
+) -> npt.NDArray[np.float64]:
+    """The affine of a picture whose rows run from head to feet; `order` are the axes of (column, row, slice)."""
+    turned: npt.NDArray[np.float64] = np.eye(4)
+    turned[:3, :3] = affine[:3, order]
+    turned[:3, 1] *= -1
+    turned[:3, 3] = affine[:3, 3] + affine[:3, 2] * (superior - 1)
+    return turned
 
 
 def volume_series(
@@ -167,18 +192,15 @@ def volume_series(
 def _one_slice_series(
     volume: Volume, rule: CanonicalRule, files: tuple[str, ...], identity: Identity | None, warnings: tuple[str, ...]
 ) -> Series:
-    picture, spacing = one_slice(volume)
+    picture = one_slice(volume)
     image = Image(
-        canonicalise(picture, rule),
-        spacing,
+        canonicalise(picture.values, rule),
+        picture.spacing,
         volume.path,
         ("turned to the radiologist's orientation", how_canonical(rule)),
     )
-    return one_image(
-        replace(image, applied=(*volume.applied, *image.applied), warnings=(*volume.warnings, *warnings)),
-        files,
-        identity,
-    )
+    image = replace(image, applied=(*volume.applied, *image.applied), warnings=(*volume.warnings, *warnings))
+    return replace(one_image(image, files, identity), affine=picture.affine)
 
 
 def one_image(image: Image, files: tuple[str, ...], identity: Identity | None = None) -> Series:

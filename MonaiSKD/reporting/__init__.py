@@ -1,6 +1,6 @@
 """From results to text, JSON lines, CSV, pictures and a page. Light half: numpy, and on demand Pillow and jinja2."""
 
-from MonaiSKD.reporting.json_lines import schema, to_json
+from MonaiSKD.reporting.json_lines import from_json, schema, to_json
 from MonaiSKD.reporting.overlay import heat_overlay, heat_values, save_overlays
 from MonaiSKD.reporting.page import PageWriter, write_page
 from MonaiSKD.reporting.sentences import NOT_CLINICAL, Totals, describe
@@ -16,6 +16,7 @@ __all__ = [
     "format_failure",
     "format_result",
     "format_totals",
+    "from_json",
     "heat_overlay",
     "heat_values",
     "save_overlays",

@@ -7,11 +7,13 @@ import json
 import math
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from MonaiSKD.reading.image import Identity
-from MonaiSKD.runtime.result import Failure, Result, Slices
+from MonaiSKD.runtime.result import Failure, ModelIdentity, Result, Slices
 
 # Valid inside JSON strings, but lone surrogates cannot be written as UTF-8, and the others end a line for some readers
 # (Python's splitlines among them). As escapes they mean the same and come back unchanged.
@@ -45,6 +47,74 @@ def to_json(
     return _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
+def from_json(line: str | Mapping[str, Any]) -> Result | Failure:
+    """The answer behind a line that :func:`to_json` wrote, without heat maps and without the DICOM instances.
+
+    Args:
+        line: the text, or the JSON data in it.
+
+    Raises:
+        ValueError: it is no line of the schema.
+
+    Example:
+        >>> from_json('{"input": "a.dcm", "error": {"code": "damaged", "message": "ends", "remedy": "Copy it"}}')
+        Failure(input='a.dcm', code='damaged', message='ends', remedy='Copy it')
+    """
+    try:
+        data = json.loads(line) if isinstance(line, str) else line
+        if "error" in data:
+            return Failure(data["input"], *(str(data["error"][name]) for name in ("code", "message", "remedy")))  # type: ignore[arg-type]
+        return _result_of(data)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"it is no answer of this package ({type(error).__name__}: {error})") from error
+
+
+def _result_of(data: Mapping[str, Any]) -> Result:
+    slices, model, identity = data["slices"], data["model"], data.get("identity")
+    if data["label"] not in data["probabilities"] or set(data["thresholds"]) != set(data["probabilities"]):
+        raise ValueError("its classes contradict each other")
+    probabilities = {name: float(value) for name, value in data["probabilities"].items()}
+    limit = _float(data["atypicality_threshold"])
+    # The numbers were rounded after what they decide was decided.
+    beyond = _on_its_side(_float(data["atypicality"]), math.nextafter(limit, math.inf), data["atypical"])
+    decided = {name: name in data["decision"] for name in probabilities}
+    return Result(
+        input=str(data["input"]),
+        label=data["label"],
+        probabilities=probabilities,
+        thresholds={
+            name: -_on_its_side(-_float(value), -probabilities[name], decided[name])
+            for name, value in data["thresholds"].items()
+        },
+        atypicality=beyond,
+        atypicality_threshold=limit,
+        model=ModelIdentity(str(model["name"]), str(model["version"]), str(model["sha256"])),
+        milliseconds=_float(data["milliseconds"]),
+        slices=None if slices is None else _slices_of(slices),
+        identity=None if identity is None else Identity(**identity),
+        applied=tuple(data.get("applied", ())),
+        warnings=tuple(data["warnings"]),
+    )
+
+
+def _on_its_side(value: float, limit: float, reaches: bool) -> float:
+    """`value`, moved by as little as it takes to be at least `limit`, or below it."""
+    if reaches:
+        return max(value, limit)
+    return value if value < limit else math.nextafter(limit, -math.inf)
+
+
+def _slices_of(data: Mapping[str, Any]) -> Slices:
+    positions = data["positions_mm"]
+    return Slices(
+        probabilities=np.array(data["probabilities"], dtype=np.float32),
+        atypicality=np.array([_float(value) for value in data["atypicality"]], dtype=np.float32),
+        used=np.array(data["used"], dtype=bool),
+        key=tuple(int(number) - 1 for number in data["key_slices"]),
+        positions=None if positions is None else tuple(_float(value) for value in positions),
+    )
+
+
 def schema() -> dict[str, Any]:
     """The JSON schema (draft 2020-12) of every line: the contract with MONAI Label, Slicer and everyone else."""
     text = importlib.resources.files("MonaiSKD.reporting").joinpath("result.schema.json").read_text(encoding="utf-8")
@@ -69,6 +139,7 @@ def _result(
         "thresholds": {name: _number(value) for name, value in result.thresholds.items()},
         "atypical": bool(result.atypical),
         "atypicality": _number(result.atypicality),
+        "atypicality_threshold": _number(result.atypicality_threshold),
         "slices": None if result.slices is None else _slices(result.slices),
         "heatmap": None if heatmap is None else [os.fspath(path) for path in heatmap],
         "model": {"name": model.name, "version": model.version, "sha256": model.sha256},
@@ -107,6 +178,11 @@ def _probability(value: float) -> float:
     if number is None:
         raise ValueError(f"a probability is {value}")
     return number
+
+
+def _float(value: float | None) -> float:
+    """The number; infinity for null, which stands for what JSON has no number for and is never typical."""
+    return math.inf if value is None else float(value)
 
 
 def _number(value: float, digits: int = 6) -> float | None:

@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from itertools import islice
 from typing import TypeVar
 
@@ -21,7 +22,7 @@ from MonaiSKD.reading.series import read_series
 from MonaiSKD.reading.sources import Source, find_sources
 from MonaiSKD.reading.volume import one_image
 from MonaiSKD.runtime.contract import Contract
-from MonaiSKD.runtime.modelfile import open_model
+from MonaiSKD.runtime.modelfile import Answers, open_model
 from MonaiSKD.runtime.models import find_model
 from MonaiSKD.runtime.result import Failure, HeatMap, ModelIdentity, Result
 from MonaiSKD.runtime.study import combine, dissent
@@ -136,12 +137,20 @@ class Classifier:
         series = read_series(source, self.contract.rule)
         return self.classify(series, heatmaps=heatmaps, start=start)
 
-    def classify(self, series: Series | Image, *, heatmaps: bool = True, start: float | None = None) -> Result:
+    def classify(
+        self,
+        series: Series | Image,
+        *,
+        heatmaps: bool = True,
+        every_slice: bool = False,
+        start: float | None = None,
+    ) -> Result:
         """Classify what has been read, such as :mod:`MonaiSKD.reading.volume_node` makes of a loaded volume.
 
         Args:
             series: one image, or the slices of a volume.
-            heatmaps: whether to keep the heat maps of the label.
+            heatmaps: whether to keep the heat maps of the label, of a volume those of its key slices.
+            every_slice: whether to keep the label's evidence in all slices of a volume, too (`Slices.heat`).
             start: when the work on this input began, by `time.perf_counter()`.
 
         Raises:
@@ -158,9 +167,11 @@ class Classifier:
             evidence.append((0, first, answers.heatmap[0]))
         else:
             with self._volume:
-                first, probabilities, atypicality = self._run_slices(series)
+                first, of_slices = self._run_slices(series, every_slice)
             limit = self.contract.atypicality_threshold
-            mean, of_all, slices = combine(probabilities, atypicality, limit, series.positions)
+            mean, of_all, slices = combine(of_slices.probabilities, of_slices.atypicality, limit, series.positions)
+            if every_slice:
+                slices = replace(slices, heat=of_slices.heatmap[:, int(mean.argmax())].copy())
             evidence += self._evidence(series, slices.key) if heatmaps else []
         names = self.contract.class_names
         label = int(mean.argmax())
@@ -183,19 +194,19 @@ class Classifier:
             milliseconds=(time.perf_counter() - start) * 1e3,
         )
 
-    def _run_slices(self, series: Series) -> tuple[Image, Array, Array]:
+    def _run_slices(self, series: Series, heat: bool) -> tuple[Image, Answers]:
+        """The first slice, and the answers for all; their evidence is kept only if `heat`."""
         first: list[Image] = []
 
-        def part(start: int) -> tuple[Array, Array]:
+        def part(start: int) -> Answers:
             images = [series.read(k) for k in range(start, min(start + _BATCH, len(series)))]
             if start == 0:
                 first.append(images[0])
             answers = self._file.run(np.stack([image.pixels for image in images]))
-            return answers.probabilities, answers.atypicality
+            return answers if heat else answers._replace(heatmap=answers.heatmap[:, :0])
 
-        parts = _in_order(part, iter(range(0, len(series), _BATCH)), self.threads)
-        probabilities, atypicality = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return first[0], probabilities, atypicality
+        parts = list(_in_order(part, iter(range(0, len(series), _BATCH)), self.threads))
+        return first[0], Answers(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
     def _evidence(self, series: Series, indices: Iterable[int]) -> Iterator[_Evidence]:
         """The key slices once more, with their evidence for every class: it is not kept for all."""

@@ -8,8 +8,11 @@ tell at once whether it is whole.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import json
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from MonaiSKD.errors import SKDError
@@ -126,3 +129,72 @@ class Contract:
             return cls(**{**data, "class_names": tuple(data["class_names"]), "rule": rule})
         except (KeyError, TypeError, AttributeError, SKDError) as error:
             raise ValueError(f"its contract is not understood ({error})") from error
+
+
+def read_contract(path: str | os.PathLike[str]) -> Contract:
+    """What a model file says of itself, without opening it for use: ONNX Runtime is not needed.
+
+    Args:
+        path: an .onnx file that this package wrote.
+
+    Raises:
+        SKDError: the file is absent ("not_found"), damaged or foreign ("model").
+    """
+    file = Path(path)
+    try:
+        content = file.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
+        cause = f"cannot be read ({getattr(error, 'strerror', None) or error})"
+        raise SKDError(file, cause, "Check the path", code="not_found") from error
+    try:
+        unsealed(content)
+        for entry in _fields(memoryview(content), _METADATA):
+            key, value = (bytes(next(_fields(entry, number), b"")).decode() for number in (1, 2))
+            if key == CONTRACT_KEY:
+                return Contract.from_dict(json.loads(value))
+        raise ValueError("it holds no contract")
+    except ValueError as error:
+        cause = f"is not a model file of this package: {error}"
+        remedy = "Export it again with: monai-skd export RUN --out model.onnx"
+        raise SKDError(file, cause, remedy, code="model") from error
+
+
+# ModelProto.metadata_props, see above.
+_METADATA = 14
+
+
+def _fields(message: memoryview, wanted: int) -> Iterator[memoryview]:
+    """The length-delimited fields of one number in a protocol buffer message.
+
+    https://protobuf.dev/programming-guides/encoding/; the onnx package would do it, and weighs ten times this package.
+    """
+    place = 0
+    while place < len(message):
+        key, place = _varint(message, place)
+        kind = key & 7
+        if kind == 0:
+            _, place = _varint(message, place)
+        elif kind in (1, 5):
+            place += 8 if kind == 1 else 4
+        elif kind == 2:
+            length, place = _varint(message, place)
+            if key >> 3 == wanted:
+                yield message[place : place + length]
+            place += length
+        else:
+            raise ValueError(f"its field {key >> 3} is of an unknown kind")
+    if place != len(message):
+        raise ValueError("it ends too early")
+
+
+def _varint(message: memoryview, place: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        if place >= len(message) or shift > 63:
+            raise ValueError("it ends too early")
+        byte = message[place]
+        place += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, place
+        shift += 7

@@ -56,6 +56,7 @@ class Slices:
         used: bool (S,), the slices that entered the study's probabilities.
         key: indices of the slices that speak most for the label, the strongest first.
         positions: millimetres along the normal, where known.
+        heat: float32 (S, h, w), the label's evidence in every slice (see :class:`HeatMap`), where asked for.
     """
 
     probabilities: npt.NDArray[np.float32]
@@ -63,6 +64,7 @@ class Slices:
     used: npt.NDArray[np.bool_]
     key: tuple[int, ...]
     positions: tuple[float, ...] | None = None
+    heat: npt.NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +10,10 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from MonaiSKD.datasets import load_datalist
-from MonaiSKD.datasets.phantoms import PHANTOM_CLASSES, Phantom, make_phantom, write_phantoms
+from MonaiSKD.datasets.phantoms import PHANTOM_CLASSES, Phantom, make_phantom, write_phantoms, write_sample
 from MonaiSKD.errors import SKDError
 from MonaiSKD.files import read_json
-from MonaiSKD.reading import RULES, Modality, canonicalise, read_image
+from MonaiSKD.reading import RULES, Modality, Source, canonicalise, read_image, read_series
 
 SIZE = 96
 HEALTHY = {"chest_xray": "normal", "lung_ct": "normal", "brain_mri": "no_tumor"}
@@ -165,3 +167,22 @@ def test_unknown_classes_and_tiny_sizes_are_a_mistake_of_the_caller() -> None:
         make_phantom("brain_mri", "nodule", np.random.default_rng(0))
     with pytest.raises(ValueError, match="at least 64 pixels"):
         make_phantom("brain_mri", "ring", np.random.default_rng(0), size=63)
+
+
+@pytest.mark.parametrize(("modality", "slices"), [("chest_xray", 1), ("lung_ct", 32), ("brain_mri", 32)])
+def test_a_sample_is_read_as_an_image_of_its_modality(tmp_path, modality, slices):
+    path = write_sample(tmp_path / "sample.nii.gz", modality, size=64)
+    series = read_series(Source(str(path), (str(path),)), RULES[modality])
+    assert len(series) == slices
+    assert series.read(slices // 2).pixels.shape == (1, 64, 64)
+    assert path.read_bytes() == write_sample(tmp_path / "again.nii.gz", modality, size=64).read_bytes()
+
+
+def test_a_sample_is_drawn_without_the_training_half(tmp_path):
+    code = (
+        "import sys\n"
+        "sys.modules.update(dict.fromkeys(('torch', 'monai', 'sklearn', 'scipy', 'imagehash')))\n"
+        "from MonaiSKD.datasets.phantoms import write_sample\n"
+        f"write_sample({str(tmp_path / 'sample.nii.gz')!r}, 'brain_mri', size=64)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

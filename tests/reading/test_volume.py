@@ -86,3 +86,22 @@ def test_giants_are_refused_by_their_header() -> None:
     with pytest.raises(SKDError, match="more than 768 MB") as caught:
         refuse_too_large("a", (32767, 32767, 32767), 8)
     assert caught.value.code == "too_large"
+
+
+@pytest.mark.parametrize("thin", [0, 1, 2])
+@pytest.mark.parametrize("flips", [(1, 1, 1), (-1, -1, 1), (1, -1, -1)])
+def test_the_affine_of_one_slice_leads_from_its_picture_into_space(thin: int, flips: tuple[int, int, int]) -> None:
+    shape = [7, 6, 5]
+    shape[thin] = 1
+    values = np.zeros(shape, dtype=np.int16)
+    place = [min(3, length - 1) for length in shape]
+    place[thin] = 0
+    values[tuple(place)] = 1000
+    affine = np.diag([*(flip * step for flip, step in zip(flips, (1.0, 2.0, 3.0), strict=True)), 1.0])
+    affine[:3, 3] = 10, 20, 30
+    series = volume_series(Volume(values, affine, "a"), MR)
+    row, column = np.unravel_index(series.read(0).pixels[0].argmax(), series.read(0).pixels[0].shape)
+    assert series.affine is not None
+    np.testing.assert_allclose(series.affine @ [column, row, 0, 1], affine @ [*place, 1])
+    lengths = np.linalg.norm(series.affine[:3, :3], axis=0)
+    assert series.read(0).spacing == pytest.approx((lengths[1], lengths[0]))

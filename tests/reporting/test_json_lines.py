@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from MonaiSKD.errors import Code
-from MonaiSKD.reporting.json_lines import schema, to_json
+from MonaiSKD.reporting.json_lines import from_json, schema, to_json
 from MonaiSKD.runtime.result import Failure
 
 ANYTHING = st.text(st.characters(), max_size=30)  # lone surrogates and control characters among them
@@ -40,6 +40,7 @@ def test_an_image_has_exactly_these_keys(make_result) -> None:
         "thresholds": {"normal": 0.35, "pneumonia": 0.45, "covid": 0.4},
         "atypical": False,
         "atypicality": 0.25,
+        "atypicality_threshold": 1.0,
         "slices": None,
         "heatmap": None,
         "model": {"name": "chest_xray", "version": "1.2.0", "sha256": "0123456789abcdef" * 4},
@@ -114,3 +115,33 @@ def test_any_text_comes_back_from_a_result(make_result, make_identity, name: str
 def test_any_text_comes_back_from_a_failure(name: str, message: str, code: Code) -> None:
     data = parsed(to_json(Failure(name, code, message, "")))
     assert (data["input"], data["error"]["message"], data["error"]["code"]) == (name, message, code)
+
+
+@given(ANYTHING, st.floats(min_value=0), st.booleans())
+def test_a_line_comes_back_as_the_same_line(make_result, make_slices, name, atypicality, volume) -> None:
+    result = make_result(
+        input=name, atypicality=atypicality, slices=make_slices() if volume else None, warnings=(name,), applied=("x",)
+    )
+    line = to_json(result, identify=True, explain=True)
+    back = from_json(line)
+    assert to_json(back, identify=True, explain=True) == line
+    assert from_json(json.loads(line)).decision == back.decision
+
+
+@pytest.mark.parametrize("step", [-1e-8, 0.0, 1e-8])
+def test_rounding_turns_no_decision(make_result, step) -> None:
+    result = make_result((0.55 - step, 0.45 + step, 0.0), atypicality=1.0 + step)
+    back = from_json(to_json(result))
+    assert (back.decision, back.atypical) == (result.decision, result.atypical)
+    assert back.thresholds == pytest.approx(result.thresholds)
+
+
+def test_an_atypicality_that_json_has_no_number_for_is_atypical(make_result) -> None:
+    back = from_json(to_json(make_result(atypicality=float("inf"))))
+    assert back.atypical
+
+
+@pytest.mark.parametrize("line", ["", "[]", "{}", "null", '{"input": "a"}', '{"input": "a", "error": {}}', "nonsense"])
+def test_other_lines_are_refused(line) -> None:
+    with pytest.raises(ValueError, match="no answer of this package"):
+        from_json(line)

@@ -9,10 +9,11 @@ import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tinymodel import tiny_contract, tiny_graph
+from tinymodel import tiny_contract, tiny_graph, write_tiny_model
 
+from MonaiSKD.errors import SKDError
 from MonaiSKD.reading import RULES, CanonicalRule
-from MonaiSKD.runtime.contract import DIGEST_KEY, FORMAT, Contract, sealed, unsealed
+from MonaiSKD.runtime.contract import DIGEST_KEY, FORMAT, Contract, read_contract, sealed, unsealed
 
 
 @pytest.mark.parametrize("rule", list(RULES))
@@ -108,3 +109,35 @@ def test_a_sealed_model_is_still_a_valid_onnx_model_and_carries_its_digest():
     model = onnx.load_from_string(sealed(plain))
     onnx.checker.check_model(model)
     assert {entry.key: entry.value for entry in model.metadata_props} == {DIGEST_KEY: hashlib.sha256(plain).hexdigest()}
+
+
+def test_a_contract_is_read_without_opening_the_model(tmp_path):
+    path = write_tiny_model(tmp_path / "model.onnx", "lung_ct")
+    assert read_contract(path) == tiny_contract("lung_ct")
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "words"),
+    [
+        (lambda path: path.unlink(), "not_found", "cannot be read"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-1]), "model", "carries no checksum"),
+        (lambda path: path.write_bytes(sealed(tiny_graph().SerializeToString())), "model", "holds no contract"),
+        (lambda path: path.write_bytes(sealed(b"\x0b\x08")), "model", "unknown kind"),
+        (lambda path: path.write_bytes(sealed(b"\x72\xff\xff\x7f")), "model", "ends too early"),
+        (lambda path: path.write_bytes(b""), "model", "carries no checksum"),
+    ],
+)
+def test_a_file_without_a_contract_is_refused(tmp_path, change, code, words):
+    path = write_tiny_model(tmp_path / "model.onnx")
+    change(path)
+    with pytest.raises(SKDError, match=words) as caught:
+        read_contract(path)
+    assert caught.value.code == code
+
+
+@given(st.binary(max_size=40))
+def test_no_sealed_bytes_bring_anything_but_a_refusal(tmp_path_factory, content: bytes):
+    path = tmp_path_factory.getbasetemp() / "any.onnx"
+    path.write_bytes(sealed(content))
+    with pytest.raises(SKDError, match="is not a model file"):
+        read_contract(path)

@@ -203,6 +203,17 @@ def test_slices_are_read_once_and_key_slices_once_more_for_their_heat_maps(lungs
     assert reads == Counter(range(33))
 
 
+def test_the_evidence_of_every_slice_is_kept_when_asked_for(lungs, tmp_path):
+    series = series_of([0.2 + 0.015 * index for index in range(33)])
+    plain = lungs.classify(series)
+    result = lungs.classify(series, every_slice=True)
+    assert plain.slices.heat is None
+    assert result.slices.heat.shape == (len(series), 4, 4)
+    assert result.probabilities == plain.probabilities
+    for heat in result.heatmaps:
+        np.testing.assert_array_equal(result.slices.heat[heat.slice], heat.values)
+
+
 @pytest.mark.parametrize("place", [0, 16, 32])
 def test_a_slice_that_fails_fails_the_volume_with_its_error(lungs, place):
     brights = [0.5] * 33

@@ -1,0 +1,124 @@
+"""Commands as the job of a parent program: a real child process, its events, its end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image as PILImage
+from tinymodel import write_tiny_model
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number, grey in enumerate((50, 200)):
+        PILImage.new("L", (64, 64), grey).save(folder / f"{number}.png")
+    return folder
+
+
+def start(*arguments: object, **options: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "MonaiSKD", *map(str, arguments), "--events"]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    return subprocess.Popen(command, text=True, encoding="utf-8", **{**pipes, **options})
+
+
+def heard(child: subprocess.Popen[str]) -> str:
+    """All that it says until it ends; its standard input stays open, for closing it is a stop."""
+    out = child.stdout.read()
+    child.wait(timeout=60)
+    return out
+
+
+def events_of(text: str) -> list[dict]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_classify_tells_every_answer_and_its_end(tmp_path, pictures):
+    model = write_tiny_model(tmp_path / "model.onnx")
+    listed = tmp_path / "paths.txt"
+    # An umlaut, a blank, and a file that is absent.
+    (pictures / "1.png").rename(pictures / "ü 1.png")
+    listed.write_text(f"{pictures / '0.png'}\n{pictures / 'ü 1.png'}\n\n{pictures / 'none.png'}\n", encoding="utf-8")
+    with (tmp_path / "err.txt").open("w") as err:
+        child = start("classify", model, f"@{listed}", stderr=err)
+        events = events_of(heard(child))
+    assert [event["event"] for event in events] == ["start", "total", "answer", "answer", "answer", "end"]
+    assert events[0]["command"] == "classify"
+    assert events[0]["pid"] == child.pid
+    assert events[1]["inputs"] == 3
+    answers = [event["answer"] for event in events[2:5]]
+    assert [answer.get("label") for answer in answers] == ["dark", "bright", None]
+    assert answers[2]["error"]["code"] == "not_found"
+    assert events[5]["code"] == child.returncode == 1
+    assert "3 inputs" in (tmp_path / "err.txt").read_text()  # words for people go there
+
+
+def test_what_can_be_mended_comes_in_its_parts(tmp_path):
+    child = start("classify", tmp_path / "absent.onnx", "a.png")
+    events = events_of(heard(child))
+    assert events[-1]["event"] == "error"
+    assert events[-1]["code"] == child.returncode == 2
+    assert "absent.onnx" in events[-1]["thing"]
+    assert events[-1]["cause"]
+    assert events[-1]["remedy"]
+
+
+@pytest.mark.parametrize("how", ["word", "end of input"])
+def test_a_parent_stops_it_by_a_word_or_by_leaving(tmp_path, pictures, how):
+    model = write_tiny_model(tmp_path / "model.onnx")
+    listed = tmp_path / "paths.txt"
+    listed.write_text(f"{pictures / '0.png'}\n" * 200_000)
+    child = start("classify", model, f"@{listed}", "--threads", 1)
+    lines = [child.stdout.readline() for _ in range(5)]
+    assert '"answer"' in lines[-1]
+    if how == "word":
+        child.stdin.write("stop\n")
+        child.stdin.flush()
+    else:
+        child.stdin.close()
+    rest = events_of(heard(child))
+    assert child.returncode == 130
+    assert rest[-1]["event"] == "error"
+    assert rest[-1]["code"] == 130
+
+
+@pytest.mark.skipif(os.name != "posix", reason="process groups are POSIX")
+def test_it_leads_a_group_that_can_be_killed(tmp_path, pictures):
+    model = write_tiny_model(tmp_path / "model.onnx")
+    listed = tmp_path / "paths.txt"
+    listed.write_text(f"{pictures / '0.png'}\n" * 200_000)
+    child = start("classify", model, f"@{listed}")
+    assert '"start"' in child.stdout.readline()
+    time.sleep(0.1)
+    assert os.getpgid(child.pid) == child.pid != os.getpgrp()
+    os.killpg(child.pid, signal.SIGKILL)
+    rest = heard(child).splitlines()
+    assert child.returncode == -signal.SIGKILL
+    assert not any('"end"' in line or '"error"' in line for line in rest)  # so its parent knows
+
+
+def test_without_a_parent_nothing_watches(tmp_path, pictures):
+    """Standard input that is no pipe, as under cron, does not stop it."""
+    model = write_tiny_model(tmp_path / "model.onnx")
+    child = start("classify", model, pictures / "0.png", stdin=subprocess.DEVNULL)
+    assert events_of(heard(child))[-1] == {"event": "end", "code": 0}
+
+
+def test_numbers_that_json_does_not_know_become_null(capfd):
+    from MonaiSKD import events
+
+    with events.telling("test"):
+        print("for people")
+        events.emit("step", loss=float("nan"), auc=[float("inf"), 0.5])
+    events.emit("step", loss=1.0)  # nobody listens any more
+    out, err = capfd.readouterr()
+    assert events_of(out)[1:] == [{"event": "step", "loss": None, "auc": [None, 0.5]}]
+    assert "for people" in err
