@@ -8,7 +8,13 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.monai-skd-installed
 WANTED = $$(cat pyproject.toml constraints.txt | $(PYTHON) -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())')
 
-.PHONY: install demo test lint clean
+# 3D Slicer's scene library pins much of what it needs, so its tests have an environment of their own.
+SLICER_VENV ?= .venv-slicer
+SLICER_BIN := $(SLICER_VENV)/bin
+SLICER_STAMP := $(SLICER_VENV)/.monai-skd-installed
+SLICER_WANTED = $$(cat pyproject.toml tests/slicer_extension/requirements.txt | $(PYTHON) -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())')
+
+.PHONY: install demo test lint slicer-install slicer-test clean
 
 # Three cases: nothing changed; only the checkout is another one (link it, cheap); anything else (install).
 install:
@@ -32,6 +38,20 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+slicer-install:
+	@test -x $(SLICER_BIN)/python || $(PYTHON) -m venv $(SLICER_VENV)
+	@wanted="$(SLICER_WANTED)"; have="$$(cat $(SLICER_STAMP) 2>/dev/null || true)"; \
+	if [ "$$have" = "$$wanted $(CURDIR)" ]; then exit 0; fi; \
+	rm -f $(SLICER_STAMP); \
+	if [ "$${have%% *}" = "$$wanted" ]; then \
+		$(SLICER_BIN)/python -m pip install --quiet --no-deps -e .; \
+	else \
+		$(SLICER_BIN)/python -m pip install -r tests/slicer_extension/requirements.txt -e .; \
+	fi && echo "$$wanted $(CURDIR)" > $(SLICER_STAMP)
+
+slicer-test: slicer-install
+	$(SLICER_BIN)/python -m pytest tests/slicer_extension
 
 clean:
 	rm -rf build dist demo *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,79 @@
+"""Results as files: a table, the heat map, DICOM reports. No Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import slicer
+
+from SKDClassifierLib import Package
+
+if TYPE_CHECKING:
+    from MonaiSKD.runtime import Failure, Result
+
+
+def write_csv(path: str | Path, classes: Sequence[str], outcomes: Iterable[Result | Failure]) -> Path:
+    """Write a table of outcomes, whole or not at all; without whose images they are.
+
+    Args:
+        path: the final name.
+        classes: of the model, in its order.
+        outcomes: results and failures.
+
+    Raises:
+        SKDError: it cannot be written.
+    """
+    Package.make_importable()
+    from MonaiSKD.reporting import TableWriter
+
+    with TableWriter(path, classes) as table:
+        for outcome in outcomes:
+            table.add(outcome)
+    return Path(path)
+
+
+def save_heat_map(heat_node: Any, path: str | Path) -> Path:
+    """Write a heat map as a volume (.nrrd, .nii.gz), 0 to 100 percent of the strongest evidence.
+
+    Raises:
+        SKDError: it cannot be written.
+    """
+    Package.make_importable()
+    from MonaiSKD.errors import SKDError
+
+    if not slicer.util.saveNode(heat_node, str(path)):
+        raise SKDError(path, "cannot be written", "Choose another folder, and a name that ends in .nrrd or .nii.gz")
+    return Path(path)
+
+
+def sr_arguments(model: str | Path, files: Sequence[str], folder: str | Path, listing: Path) -> list[str]:
+    """What a child process is started with to write DICOM SR: always from the files, never from volume nodes.
+
+    Args:
+        model: as for `monai-skd classify`.
+        files: DICOM files.
+        folder: where the reports go.
+        listing: a text file that takes the files' paths.
+
+    Raises:
+        SKDError: there are no DICOM files.
+    """
+    Package.make_importable()
+    from MonaiSKD.errors import SKDError
+
+    if not files:
+        remedy = "Load the image through the DICOM module, then classify it; or write a CSV"
+        raise SKDError("DICOM SR", "the image was not loaded from the DICOM database", remedy, "unsupported")
+    listing.write_text("\n".join(files), encoding="utf-8")
+    return ["classify", str(model), f"@{listing}", "--sr", str(folder), "--events"]
+
+
+def import_into_database(folder: str | Path) -> int:
+    """Add the DICOM files of a folder to Slicer's database, by copy; gives their number."""
+    from DICOMLib import DICOMUtils
+
+    files = [path for path in Path(folder).rglob("*.dcm") if path.is_file()]
+    DICOMUtils.importDicom(str(folder), copyFiles=True)
+    return len(files)

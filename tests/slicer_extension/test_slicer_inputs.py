@@ -1,0 +1,96 @@
+"""Real DICOM files through Slicer's own reader: the node gives the answer that the file gives."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import slicer
+from SKDClassifierLib import Inputs
+from SKDClassifierLib.Logic import Logic
+
+from MonaiSKD.errors import SKDError
+from MonaiSKD.reading.dicom.dataset import open_dataset
+from MonaiSKD.runtime import Classifier
+
+
+class Database:
+    """Where a header is found by its UID, as ctkDICOMDatabase does it."""
+
+    def __init__(self, files: list[Path]) -> None:
+        self.files = {str(open_dataset(file, pixels=False).SOPInstanceUID): str(file) for file in files}
+
+    def fileForInstance(self, uid: str) -> str:
+        return self.files.get(uid, "")
+
+
+def load(scene: Any, file: Path, database: Database) -> Any:
+    """A volume node of a DICOM file, as Slicer's scalar volume plugin loads it."""
+    storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
+    storage.SetFileName(str(file))
+    storage.SetSingleFile(True)
+    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", file.stem)
+    scene.AddNode(storage)
+    if not storage.ReadData(node):
+        pytest.skip(f"Slicer itself does not read {file.name}")
+    uid = next(uid for uid, path in database.files.items() if path == str(file))
+    node.SetAttribute(Inputs.INSTANCE_UIDS, uid)
+    return node
+
+
+def radiographs(shared: Path) -> list[Path]:
+    """Those among the real files that the chest model answers."""
+    folder = shared / "data" / "dicom"
+    with (folder / "manifest.csv").open() as rows:
+        names = [row["file"] for row in csv.DictReader(rows)]
+    classifier = Classifier("chest_xray")
+    found = []
+    for name in names:
+        file = folder / name
+        try:
+            if file.is_file():
+                classifier(file, heatmaps=False)
+                found.append(file)
+        except SKDError:
+            continue
+    return found
+
+
+def test_radiographs_give_the_same_answer_as_node_and_as_file(shared, scene):
+    files = radiographs(shared)
+    assert files, "the real files hold no radiograph"
+    database = Database(files)
+    logic, compared, inverted = Logic(database=database), 0, 0
+    for file in files:
+        try:
+            node = load(scene, file, database)
+        except pytest.skip.Exception:
+            continue
+        if slicer.util.arrayFromVolume(node).shape[0] != 1:
+            continue
+        from_node = logic.classify(node, "chest_xray").result
+        from_file = Classifier("chest_xray")(file)
+        assert from_node.label == from_file.label, file.name
+        np.testing.assert_allclose(
+            list(from_node.probabilities.values()), list(from_file.probabilities.values()), atol=1e-4, err_msg=file.name
+        )
+        compared += 1
+        inverted += open_dataset(file, pixels=False).PhotometricInterpretation == "MONOCHROME1"
+    assert compared >= 3
+    assert inverted >= 1, "none of the compared radiographs is MONOCHROME1"
+
+
+def test_a_volume_of_another_modality_is_refused_by_its_header(shared, scene):
+    with (shared / "data" / "dicom" / "manifest.csv").open() as rows:
+        plain = [
+            row for row in csv.DictReader(rows) if row["modality"] == "CT" and "Explicit" in row["transfer_syntax"]
+        ]
+    file = shared / "data" / "dicom" / plain[0]["file"]
+    database = Database([file])
+    node = load(scene, file, database)
+    with pytest.raises(SKDError, match="not a chest radiograph") as caught:
+        Logic(database=database).classify(node, "chest_xray")
+    assert caught.value.code == "wrong_modality"
