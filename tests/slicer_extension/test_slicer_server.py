@@ -1,0 +1,188 @@
+"""The client of MONAI Label against real HTTP on loopback, well and badly behaved."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from SKDClassifierLib import Server
+from SKDClassifierLib.Server import LabelServer
+
+from MonaiSKD.errors import SKDError
+from MonaiSKD.runtime import Failure
+
+INFO = {
+    "name": "app",
+    "models": {
+        "chest": {"type": "classification", "labels": ["normal", "pneumonia"]},
+        "lung": {"type": "classification", "labels": {"a": 0, "b": 1}},
+        "organs": {"type": "segmentation", "labels": ["liver"]},
+    },
+}
+LINE = {
+    "input": "image.nrrd",
+    "label": "pneumonia",
+    "probabilities": {"normal": 0.1, "pneumonia": 0.9},
+    "decision": ["pneumonia"],
+    "thresholds": {"normal": 0.5, "pneumonia": 0.4},
+    "atypical": False,
+    "atypicality": 0.1,
+    "atypicality_threshold": 0.5,
+    "slices": None,
+    "heatmap": None,
+    "model": {"name": "chest", "version": "1.0", "sha256": "0" * 64},
+    "milliseconds": 5.0,
+    "warnings": [],
+}
+
+
+class Behaviour:
+    """What the server does, and what it was sent."""
+
+    def __init__(self) -> None:
+        self.info: tuple[int, bytes] = (200, json.dumps(INFO).encode())
+        self.infer: tuple[int, bytes] = (200, json.dumps({"params": {"monai_skd": LINE}}).encode())
+        self.cut = False
+        self.seen: list[tuple[str, str, bytes]] = []
+        self.url = ""
+
+
+@pytest.fixture
+def server() -> Iterator[Behaviour]:
+    behaviour = Behaviour()
+
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self, kind: str, status: int, content: bytes) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            behaviour.seen.append((kind, self.path, body))
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content) + 10 * behaviour.cut))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def do_GET(self) -> None:
+            self.answer("GET", *behaviour.info)
+
+        def do_POST(self) -> None:
+            self.answer("POST", *behaviour.infer)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing on the test's output."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        behaviour.url = f"http://127.0.0.1:{http.server_address[1]}"
+        thread = threading.Thread(target=http.serve_forever)
+        thread.start()
+        yield behaviour
+        http.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def image(tmp_path):
+    path = tmp_path / "Müller^Hans.nrrd"
+    path.write_bytes(b"NRRD0004\r\n--x\r\n" + bytes(range(256)))
+    return path
+
+
+def test_a_good_server_tells_the_models_that_classify(server):
+    found = LabelServer(f" {server.url}/ ").test()
+    assert (found.state, dict(found.models)) == ("ready", {"chest": ("normal", "pneumonia"), "lung": ("a", "b")})
+    assert [kind for kind, _, _ in server.seen] == ["GET"]  # no image was sent
+
+
+@pytest.mark.parametrize(
+    ("info", "state"),
+    [
+        ((200, json.dumps({"models": {}}).encode()), "no_models"),
+        ((200, b"<html>a printer</html>"), "other_service"),
+        ((200, b"[]"), "other_service"),
+        ((404, b""), "other_service"),
+        ((500, b"{}"), "other_service"),
+    ],
+)
+def test_other_servers_are_told_apart(server, info, state):
+    server.info = info
+    found = LabelServer(server.url).test()
+    assert found.state == state
+    assert server.url in found.text
+
+
+def test_nobody_there_silence_and_another_protocol_are_told_apart(monkeypatch):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    assert LabelServer(f"http://127.0.0.1:{port}").test().state == "refused"
+    monkeypatch.setattr(Server, "CONNECT_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, says nothing
+        found = LabelServer(f"http://127.0.0.1:{silent.getsockname()[1]}").test()
+        assert found.state == "timeout"
+        assert "does not answer in time" in found.text
+
+
+@pytest.mark.parametrize("url", ["", "127.0.0.1:8000", "ftp://host", "http://", "http://host:port", "http://a:b@host"])
+def test_what_is_no_address_is_refused(url):
+    with pytest.raises(SKDError, match="is no address of a server"):
+        LabelServer(url)
+
+
+def test_this_computer_is_known():
+    assert LabelServer("http://127.0.0.1:8000").is_local
+    assert LabelServer("http://localhost").is_local
+    assert not LabelServer("https://hospital.example/label").is_local
+
+
+def test_an_image_goes_under_a_neutral_name_and_its_answer_comes_back(server, image):
+    result = LabelServer(server.url).infer("chest", image)
+    assert (result.label, result.decision, result.atypical) == ("pneumonia", ("pneumonia",), False)
+    ((kind, path, body),) = server.seen
+    assert (kind, path) == ("POST", "/infer/chest?output=json")
+    assert image.read_bytes() in body
+    assert b'filename="image.nrrd"' in body
+    assert b"Hans" not in body
+
+
+def test_a_failure_of_the_server_is_an_answer_too(server, image):
+    line = {"input": "image", "error": {"code": "wrong_modality", "message": "is a CT", "remedy": "Give an MR"}}
+    server.infer = (200, json.dumps({"params": {"monai_skd": line}}).encode())
+    assert LabelServer(server.url).infer("chest", image) == Failure("image", "wrong_modality", "is a CT", "Give an MR")
+
+
+def test_a_stock_classifier_decides_nothing_and_is_not_called_typical(server, image):
+    prediction = [{"idx": 0, "label": "a", "score": 0.2}, {"idx": 1, "label": "b", "score": 0.8}]
+    server.infer = (200, json.dumps({"params": {"prediction": prediction}}).encode())
+    result = LabelServer(server.url).infer("chest", image)
+    assert (result.label, result.decision, result.atypical) == ("b", (), True)
+    assert "no thresholds" in result.warnings[0]
+
+
+def stopped(server: Behaviour) -> None:
+    server.cut = True
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda server: setattr(server, "infer", (404, b"{}")), "has no model 'chest'"),
+        (lambda server: setattr(server, "infer", (500, b"oops")), "HTTP 500"),
+        (lambda server: setattr(server, "infer", (200, b"not JSON")), "no classification"),
+        (lambda server: setattr(server, "infer", (200, b"[1]")), "no classification"),
+        (lambda server: setattr(server, "infer", (200, b'{"params": {"prediction": []}}')), "no classification"),
+        (lambda server: setattr(server, "infer", (200, b'{"params": {"monai_skd": {}}}')), "no classification"),
+        (stopped, "broke off in the middle"),
+    ],
+)
+def test_a_server_that_fails_is_told_with_a_remedy(server, image, change: Callable[[Behaviour], None], words):
+    change(server)
+    with pytest.raises(SKDError, match=words) as caught:
+        LabelServer(server.url).infer("chest", image)
+    assert caught.value.remedy
+
+
+def test_a_model_name_cannot_leave_its_place(server, image):
+    LabelServer(server.url).infer("../train?x=1", image)
+    assert server.seen[0][1] == "/infer/..%2Ftrain%3Fx%3D1?output=json"
