@@ -122,3 +122,68 @@ def test_numbers_that_json_does_not_know_become_null(capfd):
     out, err = capfd.readouterr()
     assert events_of(out)[1:] == [{"event": "step", "loss": None, "auc": [None, 0.5]}]
     assert "for people" in err
+
+
+TINY = {
+    "image_size": 32,
+    "batch_size": 8,
+    "teacher_epochs": 1,
+    "epochs": 3,
+    "feature_epochs": 1,
+    "finetune_epochs": 1,
+    "compensation_images": 8,
+    "ramp_epochs": 1,
+}
+
+
+def test_a_training_tells_its_way_stops_and_goes_on(tmp_path, phantoms):
+    """One training, stopped by its parent in the middle and started again with the same command."""
+    settings = [part for name, value in TINY.items() for part in ("--set", f"{name}={value}")]
+    command = ["train", "brain_mri", phantoms, "--out", tmp_path / "run", "--device", "cpu", *settings]
+    with (tmp_path / "err.txt").open("w") as err:
+        child = start(*command, stderr=err)
+        first = []
+        while not (first and first[-1]["event"] == "epoch" and first[-1]["stage"] == "dual"):
+            first.append(json.loads(child.stdout.readline()))
+        child.stdin.close()
+        first += events_of(heard(child))
+    assert (first[-1]["event"], first[-1]["code"]) == ("error", 130)
+    # Python ends by the signal itself when Ctrl-C has passed through eval(), as MONAI's configurations do.
+    assert child.returncode in (130, -signal.SIGINT)
+    plan = next(event for event in first if event["event"] == "plan")
+    assert plan["stages"] == [
+        {"name": "teacher", "epochs": 1},
+        {"name": "dual", "epochs": 3},
+        {"name": "finetune", "epochs": 1},
+    ]
+    assert (tmp_path / "run" / "checkpoints" / "dual.pt").is_file()
+
+    with (tmp_path / "err.txt").open("w") as err:
+        child = start(*command, stderr=err)
+        second = events_of(heard(child))
+    assert child.returncode == 0, (tmp_path / "err.txt").read_text()[-2000:]
+    stages = {event["name"]: event for event in second if event["event"] == "stage"}
+    assert stages["teacher"]["epoch"] == 1  # nothing is left to do there
+    assert stages["dual"]["epoch"] >= 1
+    epochs = [event["epoch"] for event in second if event["event"] == "epoch" and event["stage"] == "dual"]
+    assert epochs == [1, 2, 3]  # those of the stopped run, too
+    assert all(0 <= value <= 1 for event in second for value in event.get("val_auc", ()))
+    assert [event["name"] for event in second if event["event"] == "task"] == [
+        "calibrate",
+        "explain",
+        "report",
+        "export",
+    ]
+    told = next(event for event in second if event["event"] == "metrics")
+    assert set(told["metrics"]) == {"val", "test"}
+    assert Path(told["model"]).is_file()
+    assert Path(told["report"]).is_file()
+    assert second[-1] == {"event": "end", "code": 0}
+
+
+def test_a_data_check_tells_its_report(phantoms):
+    child = start("check-data", phantoms, "--modality", "brain_mri")
+    events = events_of(heard(child))
+    report = next(event for event in events if event["event"] == "report")
+    assert report["text"]
+    assert events[-1] == {"event": "end", "code": child.returncode}

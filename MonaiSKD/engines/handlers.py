@@ -191,8 +191,7 @@ class EpochMeans:
         means = {name: float(idist.all_reduce(value)) / (world * self._count) for name, value in self._sums.items()}
         self.history.append({"epoch": engine.state.epoch, "seconds": time.perf_counter() - self._started, **means})
         self._log(engine, means)
-        scores = [value for name, value in engine.state.metrics.items() if name.startswith("val_auc/")]
-        tell_epoch(self.stage, self.history[-1], scores, engine.state.max_epochs)
+        engine.state.epoch_means = self.history[-1]
         self._sums, self._count = {}, 0
 
     def _log(self, engine: Engine, means: dict[str, float]) -> None:

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from MonaiSKD import events
 from MonaiSKD.engines.distributed import rank
-from MonaiSKD.engines.handlers import mean_parts
+from MonaiSKD.engines.handlers import mean_parts, tell_epoch
 
 # A parent program draws no faster than this.
 _SECONDS_BETWEEN_EVENTS = 0.5
@@ -20,7 +20,8 @@ _SECONDS_BETWEEN_EVENTS = 0.5
 class Progress:
     """One bar over all iterations of a stage, on rank 0. (Ignite's starts anew each epoch, and so does its time left.)
 
-    Where a parent program listens (see :mod:`MonaiSKD.events`), it gets events instead of the bar.
+    Where a parent program listens (see :mod:`MonaiSKD.events`), it gets events instead of the bar; those of epochs take
+    what :class:`~MonaiSKD.engines.handlers.EpochMeans` left in `engine.state.epoch_means`.
 
     Args:
         stage: what the bar is called.
@@ -32,12 +33,13 @@ class Progress:
         self.quiet = quiet
 
     def attach(self, engine: Engine) -> None:
-        """Hook into the trainer."""
+        """Hook into the trainer; attach last, so that an epoch that is told of lies in the checkpoint."""
         if rank() > 0:
             return
         if events.listening():
             self._last = 0.0
             engine.add_event_handler(Events.ITERATION_COMPLETED, self._tell)
+            engine.add_event_handler(Events.EPOCH_COMPLETED, self._tell_epoch)
             return
         if self.quiet:
             return
@@ -61,6 +63,11 @@ class Progress:
             steps = engine.state.max_epochs * engine.state.epoch_length
             loss = _shown(engine.state.output)["loss"]
             events.emit("step", stage=self.stage, step=engine.state.iteration, steps=steps, loss=loss)
+
+    def _tell_epoch(self, engine: Engine) -> None:
+        state = engine.state
+        scores = [value for name, value in state.metrics.items() if name.startswith("val_auc/")]
+        tell_epoch(self.stage, state.epoch_means, scores, state.max_epochs)
 
 
 def _shown(output: dict[str, Any]) -> dict[str, float]:
