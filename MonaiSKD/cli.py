@@ -21,6 +21,7 @@ from MonaiSKD.errors import SKDError
 
 UNANSWERED = 1
 LEAK = 3
+INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,7 +33,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not getattr(options, "events", False):
         return _run(options)
     with events.telling(options.command.__name__.strip("_").replace("_", "-")):
-        return _run(options)
+        code = _run(options)
+    if code == INTERRUPTED:
+        # Threads of the libraries may still be in the middle of something; Python's own end would then be an abort or
+        # the signal itself instead of this code.
+        sys.stderr.flush()
+        os._exit(code)
+    return code
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -43,7 +50,7 @@ def _run(options: argparse.Namespace) -> int:
         return code
     except KeyboardInterrupt:
         goes_on = "; the same command goes on from the last epoch" if options.command in (_train, _demo) else ""
-        return _failed(f"interrupted{goes_on}", 130)
+        return _failed(f"interrupted{goes_on}", INTERRUPTED)
     except BrokenPipeError:  # the reader of standard output has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return UNANSWERED
