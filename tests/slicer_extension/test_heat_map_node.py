@@ -66,7 +66,7 @@ def test_a_hot_place_lands_on_its_point_in_space(scene, volume):
     assert shown.dtype == np.uint8
     weights = np.where(shown > 30, shown, 0).astype(float)
     k, j, i = (float((weights * axis).sum() / weights.sum()) for axis in np.indices(SHAPE))
-    expected = np.linalg.inv(read.ijk_to_ras) @ read.affine @ [column, row, slice_, 1]
+    expected = np.linalg.inv(read.captured.ijk_to_ras) @ read.affine @ [column, row, slice_, 1]
     np.testing.assert_allclose([i, j, k], expected[:3], atol=0.5)
     matrices = [vtk.vtkMatrix4x4(), vtk.vtkMatrix4x4()]
     volume.GetIJKToRASMatrix(matrices[0])
@@ -113,7 +113,7 @@ def test_the_overlay_moves_with_the_transform_of_its_volume(scene, add_volume):
 
 def test_one_colour_table_serves_all_heat_maps(scene, add_volume):
     read = prepared(add_volume(np.random.default_rng(0).integers(0, 900, SHAPE).astype(np.int16)))
-    volume = scene.GetNodeByID(read.node_id)
+    volume = scene.GetNodeByID(read.captured.node_id)
     heats = [
         HeatMapNode.add_heat_map(scene, volume, HeatMapNode.make_heat(read, result_with(np.ones((20, 2, 2)))), name)
         for name in "ab"

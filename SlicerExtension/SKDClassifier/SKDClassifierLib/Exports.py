@@ -6,12 +6,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import slicer
 
-from SKDClassifierLib import Package
+from SKDClassifierLib import Inputs, Package
 
 if TYPE_CHECKING:
     from MonaiSKD.runtime import Failure, Result
+    from SKDClassifierLib.Inputs import CapturedVolume
 
 
 def write_csv(path: str | Path, classes: Sequence[str], outcomes: Iterable[Result | Failure]) -> Path:
@@ -32,6 +34,37 @@ def write_csv(path: str | Path, classes: Sequence[str], outcomes: Iterable[Resul
         for outcome in outcomes:
             table.add(outcome)
     return Path(path)
+
+
+def write_image(captured: CapturedVolume, path: Path) -> Path:
+    """Write the voxels of a volume with their place in space, for a server that reads files; any thread.
+
+    Args:
+        captured: the volume.
+        path: ending in .nii.gz.
+
+    Raises:
+        SKDError: it is a colour image, lies askew, or cannot be written.
+    """
+    import SimpleITK as sitk
+
+    from MonaiSKD.errors import SKDError
+
+    affine = captured.to_world @ captured.ijk_to_ras
+    to_lps = np.diag([-1.0, -1.0, 1.0])
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    direction = to_lps @ affine[:3, :3] / spacing
+    if not np.allclose(direction.T @ direction, np.eye(3), atol=1e-3):
+        raise SKDError(captured.name, "its axes are not at right angles", "Take it out of its transform", "unsupported")
+    image = sitk.GetImageFromArray(Inputs.grey(captured))
+    image.SetSpacing(spacing.tolist())
+    image.SetDirection(direction.ravel().tolist())
+    image.SetOrigin((to_lps @ affine[:3, 3]).tolist())
+    try:
+        sitk.WriteImage(image, str(path), True, 1)
+    except RuntimeError as error:
+        raise SKDError(path.parent, "a file cannot be written there", "Free some disk space", "invalid") from error
+    return path
 
 
 def save_heat_map(heat_node: Any, path: str | Path) -> Path:

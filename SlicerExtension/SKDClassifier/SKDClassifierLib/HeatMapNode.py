@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from SKDClassifierLib.Inputs import PreparedVolume
 
 COLOURS = "SKD heat"
+# Volume nodes that are heat maps carry this attribute.
+ATTRIBUTE = "SKDClassifier.heatMap"
 # Percent of the strongest evidence, so that 1 byte a voxel is enough for a large CT.
 FULL = 100
 
@@ -46,7 +48,7 @@ def make_heat(prepared: PreparedVolume, result: Result) -> vtk.vtkImageData | No
     reslice.SetResliceTransform(_transform(_voxel_to_cell(prepared, cells.shape)))
     reslice.SetOutputOrigin(0, 0, 0)
     reslice.SetOutputSpacing(1, 1, 1)
-    reslice.SetOutputExtent(prepared.image.GetExtent())
+    reslice.SetOutputExtent(prepared.captured.image.GetExtent())
     reslice.SetOutputScalarType(vtk.VTK_UNSIGNED_CHAR)
     reslice.Update()
     heat = vtk.vtkImageData()
@@ -59,6 +61,7 @@ def add_heat_map(scene: Any, node: Any, heat: vtk.vtkImageData, name: str) -> An
     matrix = vtk.vtkMatrix4x4()
     node.GetIJKToRASMatrix(matrix)
     volume = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+    volume.SetAttribute(ATTRIBUTE, "1")
     volume.SetAndObserveImageData(heat)
     volume.SetIJKToRASMatrix(matrix)
     volume.SetAndObserveTransformNodeID(node.GetTransformNodeID())
@@ -96,11 +99,35 @@ def colour_table(scene: Any) -> Any:
     return scene.AddNode(table)
 
 
-def show_as_foreground(scene: Any, volume: Any | None, opacity: float) -> None:
-    """Lay a heat map over the background of every slice view; None takes it away."""
+def show_as_foreground(scene: Any, volume: Any | None, opacity: float, over: Any | None = None) -> bool:
+    """Lay a heat map over its image in every slice view.
+
+    Args:
+        scene: the MRML scene.
+        volume: the heat map; None takes away a heat map that is there, and leaves any other foreground.
+        opacity: 0 to 1.
+        over: the image that becomes the background; the present one stays where None.
+
+    Returns:
+        Whether a view got another background, which should then be fitted to it.
+    """
+    moved = False
     for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode", scene):
-        composite.SetForegroundVolumeID(volume.GetID() if volume is not None else None)
-        composite.SetForegroundOpacity(opacity if volume is not None else 0.0)
+        if over is not None and composite.GetBackgroundVolumeID() != over.GetID():
+            composite.SetBackgroundVolumeID(over.GetID())
+            moved = True
+        if volume is not None:
+            composite.SetForegroundVolumeID(volume.GetID())
+            composite.SetForegroundOpacity(opacity)
+        elif is_heat_map(scene.GetNodeByID(composite.GetForegroundVolumeID() or "")):
+            composite.SetForegroundVolumeID(None)
+            composite.SetForegroundOpacity(0.0)
+    return moved
+
+
+def is_heat_map(node: Any | None) -> bool:
+    """Whether a node is a heat map that this module made."""
+    return node is not None and node.GetAttribute(ATTRIBUTE) is not None
 
 
 def _evidence(result: Result) -> np.ndarray | None:
@@ -123,7 +150,7 @@ def _voxel_to_cell(prepared: PreparedVolume, shape: tuple[int, ...]) -> np.ndarr
     height, width = prepared.picture
     to_cells = np.diag([columns / width, rows / height, 1.0, 1.0])
     to_cells[0, 3], to_cells[1, 3] = 0.5 * columns / width - 0.5, 0.5 * rows / height - 0.5
-    return to_cells @ np.linalg.inv(prepared.affine) @ prepared.ijk_to_ras
+    return to_cells @ np.linalg.inv(prepared.affine) @ prepared.captured.ijk_to_ras
 
 
 def _transform(matrix: np.ndarray) -> vtk.vtkTransform:

@@ -1,7 +1,10 @@
-"""Classifying volumes of the scene: prepared on the main thread, answered in any, shown on the main thread. No Qt."""
+"""Classifying volumes of the scene: captured on the main thread, answered in any, shown on the main thread. No Qt."""
 
 from __future__ import annotations
 
+import importlib
+import tempfile
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import slicer
 
-from SKDClassifierLib import HeatMapNode, Inputs, Package, ResultNodes
+from SKDClassifierLib import Exports, HeatMapNode, Inputs, Package, ResultNodes
 
 if TYPE_CHECKING:
     import vtk
 
     from MonaiSKD.reading import Series
-    from MonaiSKD.runtime import Classifier, Result
-    from SKDClassifierLib.Protocols import Progress
+    from MonaiSKD.runtime import Classifier, Failure, Result
+    from SKDClassifierLib.Protocols import Progress, ServerChoice
     from SKDClassifierLib.ResultNodes import StoredResult
 
 
@@ -30,16 +33,20 @@ class Answer:
     """The classification of a volume, not yet in the scene.
 
     Args:
-        prepared: the volume.
+        captured: the volume.
         result: what the model says.
-        heat: the heat map in the volume's geometry; None where none was asked for.
+        points_ras: float64 (S, 3), the middle of each slice in the world's RAS; empty where they are not known.
+        heat: the heat map in the volume's geometry; None where there is none.
         title: of the model.
+        source: the server that answered; empty for this computer.
     """
 
-    prepared: Inputs.PreparedVolume
+    captured: Inputs.CapturedVolume
     result: Result
+    points_ras: np.ndarray
     heat: vtk.vtkImageData | None
     title: str
+    source: str = ""
 
 
 class Logic:
@@ -57,6 +64,7 @@ class Logic:
     def __init__(self, scene: Any = None, database: Inputs.DicomDatabase | None = None) -> None:
         self._scene, self._database = scene, database
         self._opened: dict[tuple[str, int, int], Classifier] = {}
+        self._opening = threading.Lock()
 
     @property
     def scene(self) -> Any:
@@ -80,13 +88,14 @@ class Logic:
         path = find_model(model)
         state = path.stat()
         key = (str(path.resolve()), state.st_mtime_ns, state.st_size)
-        if key not in self._opened:
-            self._opened = {other: one for other, one in self._opened.items() if other[0] != key[0]}
-            self._opened[key] = Classifier(path)
-        return self._opened[key]
+        with self._opening:
+            if key not in self._opened:
+                self._opened = {other: one for other, one in self._opened.items() if other[0] != key[0]}
+                self._opened[key] = Classifier(path)
+            return self._opened[key]
 
     def task(self, node: Any, model: str | Path, heat: bool = True) -> Callable[[Progress], Answer]:
-        """Prepare a volume (main thread); the returned function touches no MRML and may run in any thread.
+        """Capture a volume (main thread); the returned function touches no MRML and may run in any thread.
 
         Args:
             node: the volume node.
@@ -94,17 +103,49 @@ class Logic:
             heat: whether to make the heat map.
 
         Raises:
-            SKDError: the volume or the model cannot be used; the returned function raises it too, and
-                :class:`Cancelled` when its progress does.
+            SKDError: the node is no image; the returned function raises it where the voxels or the model cannot be
+                used, and :class:`Cancelled` when its progress does.
         """
-        classifier = self.classifier(model)
-        prepared = Inputs.prepare(node, classifier.contract.rule, self.database)
+        Package.make_importable()
+        captured = Inputs.capture(node, self.database)
 
         def run(progress: Progress) -> Answer:
+            classifier = self.classifier(model)
+            prepared = Inputs.read(captured, classifier.contract.rule)
             series = _counted(prepared.series, progress)
             result = classifier.classify(series, heatmaps=heat and len(series) == 1, every_slice=heat)
             image = HeatMapNode.make_heat(prepared, result) if heat else None
-            return Answer(prepared, result, image, classifier.contract.title or classifier.contract.name)
+            importlib.import_module("MonaiSKD.reporting")  # here, not on the main thread when the answer is stored
+            title = classifier.contract.title or classifier.contract.name
+            return Answer(captured, result, prepared.centres(), image, title)
+
+        return run
+
+    def remote_task(self, node: Any, model: str, server: ServerChoice) -> Callable[[Progress], Answer]:
+        """The same on a server, which the user agreed to.
+
+        The file behind the volume is sent; where there is not exactly one, a file is written for it and deleted again.
+
+        Args:
+            node: the volume node.
+            model: one of the server's.
+            server: where it runs.
+
+        Raises:
+            SKDError: as for :meth:`task`; the returned function raises it where the server gives no answer.
+        """
+        Package.make_importable()
+        captured = Inputs.capture(node, self.database)
+        files = Inputs.dicom_files(node, self.database)
+
+        def run(progress: Progress) -> Answer:
+            progress(0, 0)
+            with tempfile.TemporaryDirectory() as folder:
+                file = files[0] if len(files) == 1 else Exports.write_image(captured, Path(folder) / "image.nii.gz")
+                progress(0, 0)
+                outcome = server.infer(model, file)
+            result = replace(_answered(captured.name, outcome), input=captured.name)
+            return Answer(captured, result, _remote_centres(captured, result), None, model, server.url)
 
         return run
 
@@ -114,9 +155,15 @@ class Logic:
         Raises:
             SKDError: the volume was deleted or changed meanwhile.
         """
-        node = Inputs.unchanged(answer.prepared, self.scene)
+        node = Inputs.unchanged(answer.captured, self.scene)
         return ResultNodes.store(
-            self.scene, node, answer.result, answer.prepared.centres(), answer.title, heat=answer.heat
+            self.scene,
+            node,
+            answer.result,
+            answer.points_ras,
+            answer.title,
+            heat=answer.heat,
+            source=answer.source,
         )
 
     def classify(self, node: Any, model: str | Path, heat: bool = True) -> StoredResult:
@@ -140,3 +187,28 @@ def _counted(series: Series, progress: Progress) -> Series:
         return image
 
     return replace(series, read=read)
+
+
+def _answered(name: str, outcome: Result | Failure) -> Result:
+    """A server's outcome, where it is a result."""
+    from MonaiSKD.errors import SKDError
+    from MonaiSKD.runtime import Failure
+
+    if isinstance(outcome, Failure):
+        cause = outcome.message.removeprefix(f"{outcome.input}: ").rstrip(".")
+        raise SKDError(name, cause, outcome.remedy.rstrip("."), outcome.code)
+    return outcome
+
+
+def _remote_centres(captured: Inputs.CapturedVolume, result: Result) -> np.ndarray:
+    """Where the slices lie that a server tells of; empty where its slices are not those that this computer makes."""
+    from MonaiSKD.errors import SKDError
+    from MonaiSKD.reading import RULES
+
+    if result.slices is None:
+        return np.empty((0, 3))
+    try:
+        centres = Inputs.read(captured, RULES["brain_mri"]).centres()  # every volume's slices are cut alike
+    except SKDError:  # the server could read what this computer cannot; only the way to the slices is missing
+        return np.empty((0, 3))
+    return centres if len(centres) == len(result.slices.used) else np.empty((0, 3))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -27,7 +27,10 @@ class Logic(Protocol):
         """The opened model (kept for the next time); SKDError when the file is damaged or gone."""
 
     def task(self, node: Any, model: str | Path, heat: bool = True) -> Callable[[Progress], Answer]:
-        """Prepare `node` (main thread); what comes back touches no MRML and may run in any thread."""
+        """Capture `node` (main thread); what comes back touches no MRML and may run in any thread."""
+
+    def remote_task(self, node: Any, model: str, server: ServerChoice) -> Callable[[Progress], Answer]:
+        """The same on a server."""
 
     def show(self, answer: Answer) -> StoredResult:
         """Put an answer into the scene, whole or not at all (main thread)."""
@@ -65,6 +68,17 @@ class ServerChoice(Protocol):
     @property
     def remote(self) -> bool:
         """Whether a server is chosen."""
+
+    @property
+    def url(self) -> str:
+        """The server's address."""
+
+    @property
+    def models(self) -> Mapping[str, tuple[str, ...]]:
+        """The server's models that classify, name -> classes."""
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Call `listener` whenever the choice changes."""
 
     def consent(self, parent: Any = None) -> bool:
         """Whether the user lets images go to this server; asks the first time (main thread)."""

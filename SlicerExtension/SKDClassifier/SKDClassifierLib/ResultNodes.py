@@ -34,6 +34,7 @@ class StoredResult:
         result: what the model said, without heat maps.
         points_ras: float64 (S, 3), the middle of each slice in the world's RAS.
         title: of the model.
+        source: the server that answered; empty for this computer.
     """
 
     text_node: Any
@@ -43,10 +44,18 @@ class StoredResult:
     result: Result
     points_ras: np.ndarray
     title: str
+    source: str = ""
 
 
 def store(
-    scene: Any, volume: Any, result: Result, points_ras: np.ndarray, title: str, *, heat: vtk.vtkImageData | None = None
+    scene: Any,
+    volume: Any,
+    result: Result,
+    points_ras: np.ndarray,
+    title: str,
+    *,
+    heat: vtk.vtkImageData | None = None,
+    source: str = "",
 ) -> StoredResult:
     """Put a result into the scene, beside its volume; it replaces an earlier one of the same model and volume.
 
@@ -59,6 +68,7 @@ def store(
         points_ras: (S, 3), the middle of each slice in the world's RAS.
         title: of the model.
         heat: the heat map in the volume's geometry.
+        source: the server that answered; empty for this computer.
     """
     Package.make_importable()
     from MonaiSKD.reporting import to_json
@@ -74,7 +84,12 @@ def store(
     try:
         text = keep(scene.AddNewNodeByClass("vtkMRMLTextNode", f"{name} result"))
         text.SetAttribute(ATTRIBUTE, FORMAT)
-        content = {"answer": json.loads(to_json(result)), "points_ras": points_ras.round(3).tolist(), "title": title}
+        content = {
+            "answer": json.loads(to_json(result)),
+            "points_ras": points_ras.round(3).tolist(),
+            "title": title,
+            "source": source,
+        }
         text.SetText(json.dumps(content, ensure_ascii=False))
         text.SetNodeReferenceID(VOLUME, volume.GetID())
         table = keep(scene.AddNewNodeByClass("vtkMRMLTableNode", f"{name} table"))
@@ -111,7 +126,8 @@ def read(text_node: Any) -> StoredResult:
         raise ValueError("it holds an error, not a result")
     table, heat, volume = (text_node.GetNodeReference(role) for role in (TABLE, HEAT, VOLUME))
     points = np.array(content["points_ras"], dtype=np.float64).reshape(-1, 3)
-    return StoredResult(text_node, table, heat, volume, result, points, str(content["title"]))
+    source = str(content.get("source", ""))
+    return StoredResult(text_node, table, heat, volume, result, points, str(content["title"]), source)
 
 
 def find(scene: Any, on_damaged: Callable[[str, Exception], None] | None = None) -> list[StoredResult]:
