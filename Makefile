@@ -50,8 +50,10 @@ slicer-install:
 		$(SLICER_BIN)/python -m pip install -r tests/slicer_extension/requirements.txt -e .; \
 	fi && echo "$$wanted $(CURDIR)" > $(SLICER_STAMP)
 
+# The training that the module starts runs in the environment of the training half, where there is one.
 slicer-test: slicer-install
-	$(SLICER_BIN)/python -m pytest tests/slicer_extension
+	MONAI_SKD_TRAIN_PYTHON="$$(test -x $(BIN)/python && echo $(abspath $(BIN))/python)" \
+		$(SLICER_BIN)/python -m pytest tests/slicer_extension
 
 clean:
 	rm -rf build dist demo *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
