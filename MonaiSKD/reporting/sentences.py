@@ -87,6 +87,18 @@ def apart(value: float, limit: float, digits: int = 1) -> tuple[str, str]:
     return texts
 
 
+def beside_threshold(value: float, limit: float) -> tuple[str, str]:
+    """A probability and its threshold in words that do not contradict the decision by rounding.
+
+    Example:
+        >>> beside_threshold(0.874, 0.52), beside_threshold(0.5199, 0.52)
+        (('0.87', '0.52'), ('0.5199', '0.5200'))
+    """
+    if (round(value, 2) >= round(limit, 2)) != (value >= limit):
+        return apart(value, limit, 2)
+    return probability(value), f"{limit:.2f}"
+
+
 def sentence(text: str) -> str:
     """`text`, safe to show, with one full stop."""
     text = printable(text).rstrip()

@@ -10,9 +10,8 @@ from MonaiSKD.reporting.sentences import (
     NOT_CLINICAL,
     Totals,
     answer,
-    apart,
+    beside_threshold,
     printable,
-    probability,
     sentence,
     unreliable,
 )
@@ -107,9 +106,7 @@ def _bars(result: Result, colour: bool, blocks: bool) -> list[str]:
     lines = []
     for name, value in result.probabilities.items():
         limit = result.thresholds[name]
-        shown, least = probability(value), f"{limit:.2f}"
-        if (round(value, 2) >= round(limit, 2)) != (value >= limit):  # rounding must not contradict the decision
-            shown, least = apart(value, limit, 2)
+        shown, least = beside_threshold(value, limit)
         padded = names[name] + " " * (width - _width(names[name]))
         line = f"{padded}  {_bar(value, limit, blocks)}  {shown:>5}  from {least}"
         lines.append(_paint(f"{line}  *", _BOLD, colour) if value >= limit else _paint(line, _DIM, colour))
