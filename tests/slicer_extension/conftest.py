@@ -15,7 +15,10 @@ ROOT = Path(__file__).parents[2]
 MODULE = ROOT / "SlicerExtension" / "SKDClassifier"
 HAS_SLICER = importlib.util.find_spec("slicer") is not None
 if HAS_SLICER:
-    sys.path[:0] = [str(MODULE), str(ROOT / "tests")]
+    sys.path[:0] = [str(MODULE), str(ROOT / "tests"), str(Path(__file__).parent)]
+    import harness
+
+    harness.install()
 else:
     collect_ignore_glob = ["test_*.py"]
 
@@ -29,6 +32,16 @@ def scene() -> Iterator[Any]:
     yield slicer.mrmlScene
     slicer.mrmlScene.Clear(True)
     del slicer.mrmlScene
+
+
+@pytest.fixture
+def app(scene: Any, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Slicer's application on that scene, with Qt; see the package harness."""
+    from harness.fixture import App
+
+    application = App(scene, tmp_path_factory.mktemp("application"), monkeypatch)
+    yield application
+    application.end()
 
 
 @pytest.fixture

@@ -1,0 +1,99 @@
+"""What a test holds in its hands: the application, and what it says to the user."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+import qt
+import slicer
+
+from harness import mrml_widgets, packaging
+from harness.application import qSlicerApplication
+from harness.dialogs import Dialogs
+
+
+class App:
+    """The application of one test.
+
+    Args:
+        scene: the MRML scene.
+        folder: takes settings and temporary files.
+        patch: undoes at the end what was put into the module `slicer`.
+    """
+
+    def __init__(self, scene: Any, folder: Path, patch: pytest.MonkeyPatch) -> None:
+        self.scene, self.folder, self._patch = scene, folder, patch
+        self.errors: list[str] = []
+        self.qt = qSlicerApplication.get()
+        patch.setattr(sys, "excepthook", self._note)
+        for name, kind in mrml_widgets.CLASSES.items():
+            patch.setattr(slicer, name, kind, raising=False)
+        patch.setattr(slicer, "app", self.qt, raising=False)
+        patch.setattr(slicer, "dicomDatabase", None, raising=False)
+        self.qt.begin(scene, folder)
+        patch.setattr(slicer, "modules", _modules(), raising=False)
+        self._dialogs = Dialogs(patch)
+
+    @property
+    def settings(self) -> Any:
+        """The user's QSettings."""
+        return self.qt.userSettings()
+
+    @property
+    def dialogs(self) -> list[tuple[str, str]]:
+        """(function, text) of each dialog that was shown."""
+        return self._dialogs.said
+
+    def answer(self, kind: str, *values: Any) -> None:
+        """Prepare what the next dialogs of a function ("confirmOkCancelDisplay", "getSaveFileName" …) answer."""
+        self._dialogs.answer(kind, *values)
+
+    def close_scene(self) -> None:
+        """What File > Close scene does."""
+        self.scene.Clear(False)
+
+    def use_database(self, *files: str | Path) -> Any:
+        """Give Slicer a DICOM database of real files."""
+        from harness.dicom import DicomDatabase
+
+        slicer.dicomDatabase = DicomDatabase(*files)
+        return slicer.dicomDatabase
+
+    def use_packaging(self) -> Any:
+        """Make `slicer.packaging` importable, as in Slicer 5.12; its `calls` tell what was asked for."""
+        module = packaging.make()
+        self._patch.setitem(sys.modules, "slicer.packaging", module)
+        self._patch.setattr(slicer, "packaging", module, raising=False)
+        return module
+
+    def end(self) -> None:
+        """Close windows, let go of the scene, and fail when Qt or VTK called code that raised."""
+        for widget in self.qt.topLevelWidgets():
+            widget.close()
+            widget.deleteLater()
+        self.qt.end()
+        self.qt.sendPostedEvents(None, qt.QEvent.DeferredDelete)
+        self.qt.processEvents()
+        assert not self.errors, "an error escaped into the event loop:\n" + "\n".join(self.errors)
+
+    def _note(self, kind: type[BaseException], error: BaseException, trace: Any) -> None:
+        self.errors.append("".join(traceback.format_exception(kind, error, trace)))
+
+
+def _modules() -> types.SimpleNamespace:
+    """`slicer.modules` with the logics that slicer-core has."""
+
+    def module(logic: Any) -> Any:
+        logic.SetMRMLScene(slicer.mrmlScene)
+        return types.SimpleNamespace(logic=lambda: logic)
+
+    return types.SimpleNamespace(
+        markups=module(slicer.vtkSlicerMarkupsLogic()),
+        volumes=module(slicer.vtkSlicerVolumesLogic()),
+        plots=module(slicer.vtkSlicerPlotsLogic()),
+    )
