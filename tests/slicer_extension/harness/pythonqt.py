@@ -120,6 +120,8 @@ def _set_known(self: QObject, name: str, value: Any) -> None:
         if not self.setProperty(name, value):
             raise ValueError(f"Property {name!r} of {kind.__name__} does not take {value!r}")
         return
+    if isinstance(value, QObject) and value.name == name:
+        return  # PySide6's loader of .ui files puts all children on the window
     ours = kind.__module__.startswith(("PySide6.", "harness."))
     if ours and not name.startswith("_") and not hasattr(found, "__set__"):
         raise AttributeError(f"{kind.__name__!r} has no property {name!r} that could be set")
