@@ -19,6 +19,7 @@ if HAS_SLICER:
     import harness
 
     harness.install()
+    from label_server import server  # noqa: F401  (a fixture)
 else:
     collect_ignore_glob = ["test_*.py"]
 

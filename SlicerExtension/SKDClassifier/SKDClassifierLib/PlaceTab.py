@@ -65,7 +65,7 @@ class PlaceTab:
     def cleanup(self) -> None:
         """End a test that runs."""
         if self._testing is not None:
-            self._testing.cancel()
+            self._testing.abandon()
 
     def _consent_text(self) -> str:
         place = self._place
@@ -132,7 +132,7 @@ class PlaceTab:
 
     def _show_packages(self) -> None:
         installer = self._services.installer
-        self.ui.packagesLabel.setText(installer.summary())
+        self.ui.packagesLabel.setText(installer.check_text())
         self.ui.lightButton.setEnabled(bool(installer.missing_light()))
         self.ui.trainingButton.setEnabled(bool(installer.missing_training()))
 

@@ -62,7 +62,8 @@ def _download(source: Any) -> list[Any]:
     from SKDClassifierLib.Install import Installer
 
     try:
-        return [load(source.sampleName)] if Installer().ensure_light(slicer.util.mainWindow()) else []
+        ready = Installer(slicer.app.userSettings()).ensure_light(slicer.util.mainWindow())
+        return [load(source.sampleName)] if ready else []
     except Exception as error:
         slicer.util.errorDisplay(str(error))
         return []
