@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import qt
+import slicer
 import vtk
 from PySide6.QtCore import Property, Signal
 
 from harness.plot_widget import qMRMLPlotView, qMRMLPlotWidget
+from harness.watch import Watch
 
 _SCENE = "mrmlSceneChanged(vtkMRMLScene*)"
 
@@ -56,7 +58,7 @@ class qMRMLNodeComboBox(_OfScene):
         self._children = self._add = self._remove = self._select_new = True
         self._rename = self._edit = False
         self._base, self._none_text, self._id = "", "None", ""
-        self._watched: list[tuple[Any, int]] = []
+        self._watch = Watch(self, "_refresh")
         self._combo = qt.QComboBox()
         row = qt.QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
@@ -66,7 +68,6 @@ class qMRMLNodeComboBox(_OfScene):
         self._combo.connect("activated(int)", lambda row: self.nodeActivated.emit(self.currentNode()))
 
     def setMRMLScene(self, scene: Any) -> None:
-        self._unwatch()
         super().setMRMLScene(scene)
         self._refresh()
 
@@ -123,7 +124,7 @@ class qMRMLNodeComboBox(_OfScene):
                 return False
         return self._hidden or not node.GetHideFromEditors()
 
-    def _refresh(self, *_: Any) -> None:
+    def _refresh(self) -> None:
         """Bring the entries up to the scene; one that stays is not touched."""
         scene = self._scene
         if scene is not None and scene.IsBatchProcessing():
@@ -131,9 +132,9 @@ class qMRMLNodeComboBox(_OfScene):
         nodes = [] if scene is None else [scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes())]
         nodes = [node for node in nodes if self._shown(node)]
         wanted = ([("", self._none_text)] if self._none else []) + [(one.GetID(), one.GetName()) for one in nodes]
-        self._unwatch()
-        if scene is not None:
-            self._watch(scene, nodes)
+        events = (slicer.vtkMRMLScene.NodeAddedEvent, slicer.vtkMRMLScene.NodeRemovedEvent)
+        events = (*events, slicer.vtkMRMLScene.EndBatchProcessEvent)
+        self._watch.look_at([(scene, one) for one in events] + [(one, vtk.vtkCommand.ModifiedEvent) for one in nodes])
         kept = {identity for identity, _ in wanted}
         for row in reversed(range(self._combo.count)):
             if self._combo.itemData(row) not in kept:
@@ -143,16 +144,6 @@ class qMRMLNodeComboBox(_OfScene):
                 self._combo.insertItem(row, name, identity)
             elif self._combo.itemText(row) != name:
                 self._combo.setItemText(row, name)
-
-    def _watch(self, scene: Any, nodes: list[Any]) -> None:
-        events = (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndBatchProcessEvent)
-        watched = [(scene, event) for event in events] + [(node, vtk.vtkCommand.ModifiedEvent) for node in nodes]
-        self._watched = [(one, one.AddObserver(event, self._refresh)) for one, event in watched]
-
-    def _unwatch(self) -> None:
-        for one, tag in self._watched:
-            one.RemoveObserver(tag)
-        self._watched = []
 
     def _set(self, field: str, value: Any) -> None:
         setattr(self, field, value)

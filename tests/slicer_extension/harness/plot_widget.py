@@ -11,6 +11,8 @@ import vtk
 from PySide6.QtCore import Signal
 from vtk.util.numpy_support import vtk_to_numpy
 
+from harness.watch import Watch
+
 _LEFT, _TOP, _RIGHT, _BOTTOM = 52, 10, 12, 36
 _SELECTED = "dataSelected(vtkStringArray*,vtkCollection*)"
 
@@ -25,7 +27,7 @@ class qMRMLPlotView(qt.QWidget):
         super().__init__(parent)
         self._scene: Any = None
         self._node: Any = None
-        self._watched: list[tuple[Any, int]] = []
+        self._watch = Watch(self, "_follow")
 
     def sizeHint(self) -> Any:
         return qt.QSize(320, 170)
@@ -68,16 +70,9 @@ class qMRMLPlotView(qt.QWidget):
             x = _column(table, series.GetXColumnName()) if series.GetXColumnName() else np.arange(len(y))
             yield series, x, y
 
-    def _follow(self, *_: Any) -> None:
-        for one, tag in self._watched:
-            one.RemoveObserver(tag)
-        watched = [
-            self._node,
-            self.chart(),
-            *(node for one, _, _ in self.curves() for node in (one, one.GetTableNode())),
-        ]
-        modified = vtk.vtkCommand.ModifiedEvent
-        self._watched = [(one, one.AddObserver(modified, self._follow)) for one in watched if one is not None]
+    def _follow(self) -> None:
+        drawn = [node for series, _, _ in self.curves() for node in (series, series.GetTableNode())]
+        self._watch.look_at((one, vtk.vtkCommand.ModifiedEvent) for one in (self._node, self.chart(), *drawn))
         self.update()
 
     def paintEvent(self, event: Any) -> None:
