@@ -42,12 +42,16 @@ class PlaceTab:
         self.ui.trainingButton.connect("clicked(bool)", self._install_training)
         self.ui.wheelsEdit.connect("currentPathChanged(QString)", self._wheels_chosen)
         place.on_change(self.refresh)
-        self.ui.urlCombo.addItems(place.history)
         self.refresh()
 
     def refresh(self) -> None:
         """Show what is chosen and installed now."""
         place = self._place
+        for url in reversed(place.history):
+            if self.ui.urlCombo.findText(url) < 0:
+                self.ui.urlCombo.insertItem(0, url)
+        if not self.ui.urlCombo.currentText:
+            self.ui.urlCombo.setEditText(place.url)
         self.ui.localButton.setChecked(not place.remote)
         self.ui.serverButton.setChecked(place.remote)
         self.ui.serverRow.setVisible(self.ui.serverButton.checked)
@@ -55,8 +59,8 @@ class PlaceTab:
             names = ", ".join(place.models)
             self.ui.stateLabel.setText(_("In use: {url}, with {names}").format(url=place.url, names=names))
         self.ui.consentLabel.setText(self._consent_text())
-        self.ui.withdrawButton.setVisible(place.remote and not LabelServer(place.url).is_local)
-        self.ui.withdrawButton.setEnabled(place.remote and place.agreed(place.url))
+        asked = place.remote and not LabelServer(place.url).is_local
+        self.ui.withdrawButton.setVisible(asked and place.agreed(place.url))
         self._show_packages()
 
     def scene_closing(self) -> None:
@@ -115,8 +119,6 @@ class PlaceTab:
         if connection.state != "ready":
             return
         self._place.use_server(url, connection)
-        if self.ui.urlCombo.findText(url) < 0:
-            self.ui.urlCombo.insertItem(0, url)
 
     def _failed(self, error: Exception) -> None:
         self._test_ended()
@@ -132,7 +134,7 @@ class PlaceTab:
 
     def _show_packages(self) -> None:
         installer = self._services.installer
-        self.ui.packagesLabel.setText(installer.check_text())
+        self.ui.packagesLabel.setText(installer.check_text().replace("\n", "\n\n"))
         self.ui.lightButton.setEnabled(bool(installer.missing_light()))
         self.ui.trainingButton.setEnabled(bool(installer.missing_training()))
 
