@@ -92,6 +92,36 @@ def test_a_killed_program_loses_no_label(images, tmp_path):
     assert said <= len(LabelFile(file)) <= said + 1
 
 
+def test_two_programs_label_into_one_file_and_lose_nothing(tmp_path):
+    code = (
+        "import sys; sys.path[:0] = sys.argv[1:3]\n"
+        "from SKDClassifierLib.Labels import LabelFile\n"
+        "labels = LabelFile(sys.argv[3])\n"
+        "for number in range(40): labels.give(f'{sys.argv[4]}{number}.png', sys.argv[4])\n"
+    )
+    root = Path(__file__).parents[2]
+    file = tmp_path / "labels.csv"
+    command = [sys.executable, "-c", code, str(root / "SlicerExtension" / "SKDClassifier"), str(root), str(file)]
+    for program in [subprocess.Popen([*command, name]) for name in ("a", "b")]:
+        assert program.wait(timeout=60) == 0
+    assert LabelFile(file).counts() == {"a": 40, "b": 40}
+
+
+def test_a_label_that_another_gave_meanwhile_is_not_replaced_unseen(images, tmp_path):
+    mine, other = LabelFile(tmp_path / "labels.csv"), LabelFile(tmp_path / "labels.csv")
+    other.give(images[0], "sick")
+    with pytest.raises(SKDError, match="given the label 'sick' by another program"):
+        mine.give(images[0], "normal")
+    assert mine.label_of(images[0]) == "sick"
+    mine.give(images[0], "normal")  # now on purpose
+    with pytest.raises(SKDError, match="given the label 'normal' by another program"):
+        other.undo()
+    assert other.undo() is None
+    mine.give(images[1], "normal")
+    other.reload()
+    assert other.counts(("sick",)) == {"sick": 0, "normal": 2}
+
+
 def test_another_csv_is_not_touched(tmp_path):
     other = tmp_path / "labels.csv"
     other.write_text("name,diagnosis\na,b\n")

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import csv
+import errno
 import os
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
 from SKDClassifierLib import Package
 
 COLUMNS = ("path", "label", "time")
+Row = tuple[str, str]  # label, time
 
 
 class LabelFile:
     """A CSV of labels beside the images: `path` relative to it, `label`, and when it was given (UTC).
 
     It is a data set as `monai-skd train` and `check-data` take it. Each change is written beside the file, forced to
-    the disk and renamed, so that a crash costs no label and leaves no half of a file.
+    the disk and renamed, so that a crash costs no label and leaves no half of a file. Several programs may label into
+    one file: each change begins from what the file holds at that moment, and one program writes at a time.
 
     Args:
         path: of the CSV; what it holds already is kept.
@@ -32,54 +37,63 @@ class LabelFile:
 
     def __init__(self, path: str | Path) -> None:
         Package.make_importable()
-        from MonaiSKD.errors import SKDError
-
         self.path = Path(path).absolute()
-        self._rows: dict[str, tuple[str, str]] = {}
-        self._history: list[tuple[str, tuple[str, str] | None]] = []
-        if not self.path.exists():
-            return
-        try:
-            with self.path.open(encoding="utf-8-sig", newline="") as file:
-                reader = csv.DictReader(file)
-                if tuple(reader.fieldnames or ()) != COLUMNS:
-                    cause = f"its columns are {', '.join(reader.fieldnames or ('none',))}, not {', '.join(COLUMNS)}"
-                    raise SKDError(self.path, cause, "Move it away, or label images of another folder")
-                for row in reader:
-                    self._rows[row["path"]] = (row["label"], row["time"])
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise SKDError(self.path, f"cannot be read ({error})", "Check its permissions, or move it away") from error
+        self._rows: dict[str, Row] = {}
+        self._history: list[tuple[str, Row, Row | None]] = []
+        self.reload()
+
+    def reload(self) -> None:
+        """Read the file again, for the labels that others gave meanwhile.
+
+        Raises:
+            SKDError: it is a CSV of another kind, or cannot be read.
+        """
+        self._rows = _read(self.path)
 
     def give(self, case: str | Path, label: str) -> None:
         """Label a case, or label it anew; on disk when this returns.
 
         Raises:
-            SKDError: the file cannot be written; the labels are then as before.
+            SKDError: the file cannot be written, the labels are then as before; or another program labelled the case
+                meanwhile, its label is then kept and known here, and giving the label again replaces it.
         """
         key = self._key(case)
-        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        row = (label, datetime.now(timezone.utc).isoformat(timespec="seconds"))
         before = self._rows.get(key)
-        self._change(key, (label, now))
-        self._history.append((key, before))
+        self._change(key, before, row)
+        self._history.append((key, row, before))
 
     def undo(self) -> Path | None:
-        """Take back the last label given since the file was opened; gives its case, None where there is none."""
+        """Take back the last label given since the file was opened; gives its case, None where there is none.
+
+        Raises:
+            SKDError: the file cannot be written; or another program changed the label since, it then stays.
+        """
         if not self._history:
             return None
-        key, before = self._history[-1]
-        self._change(key, before)
-        self._history.pop()
+        key, given, before = self._history[-1]
+        try:
+            self._change(key, given, before)
+        finally:
+            if self._rows.get(key) != given:  # taken back, or somebody else's by now
+                self._history.pop()
         return self._case(key)
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether a label was given since the file was opened."""
+        return bool(self._history)
 
     def label_of(self, case: str | Path) -> str | None:
         """The label of a case; None where it has none."""
         row = self._rows.get(self._key(case))
         return None if row is None else row[0]
 
-    def counts(self, classes: Iterable[str]) -> dict[str, int]:
-        """How many cases each class has."""
-        labels = [label for label, _ in self._rows.values()]
-        return {name: labels.count(name) for name in classes}
+    def counts(self, classes: Iterable[str] = ()) -> dict[str, int]:
+        """How many cases each class has: the named ones, then any others in the file."""
+        found = Counter(label for label, _ in self._rows.values())
+        names = [*classes]
+        return {name: found[name] for name in [*names, *sorted(set(found) - set(names))]}
 
     def next_unlabelled(self, cases: list[Path], after: Path | None = None) -> Path | None:
         """The next case without a label, from `after` on and round again; None where all have one."""
@@ -102,22 +116,87 @@ class LabelFile:
     def _case(self, key: str) -> Path:
         return Path(os.path.normpath(self.path.parent / key))
 
-    def _change(self, key: str, row: tuple[str, str] | None) -> None:
-        rows = {other: value for other, value in self._rows.items() if other != key}
-        if row is not None:
-            rows[key] = row
-        self._write(rows)
-        self._rows = rows
+    def _change(self, key: str, known: Row | None, wanted: Row | None) -> None:
+        """Replace the row that is known here by the wanted one; refuse where the file has another by now."""
+        from MonaiSKD.errors import SKDError
 
-    def _write(self, rows: dict[str, tuple[str, str]]) -> None:
-        from MonaiSKD.files import atomic_path
+        with _alone(self.path):
+            rows = _read(self.path)
+            found = rows.get(key)
+            if found != known:
+                self._rows = rows
+                cause = "was given the label " + repr(found[0]) if found else "lost its label"
+                remedy = "Look at it again; your label can still be given, and replaces the other"
+                raise SKDError(Path(key).name, f"{cause} by another program meanwhile", remedy)
+            rows.pop(key, None)
+            if wanted is not None:
+                rows[key] = wanted
+            _write(self.path, rows)
+            self._rows = rows
 
-        with atomic_path(self.path) as beside, beside.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(COLUMNS)
-            writer.writerows([key, *row] for key, row in sorted(rows.items()))
-            file.flush()
-            os.fsync(file.fileno())
+
+def _read(path: Path) -> dict[str, Row]:
+    """The rows of the file; none where it is absent."""
+    from MonaiSKD.errors import SKDError
+
+    if not path.exists():
+        return {}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            if tuple(reader.fieldnames or ()) != COLUMNS:
+                cause = f"its columns are {', '.join(reader.fieldnames or ('none',))}, not {', '.join(COLUMNS)}"
+                raise SKDError(path, cause, "Move it away, or label images of another folder")
+            return {row["path"]: (row["label"], row["time"]) for row in reader}
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise SKDError(path, f"cannot be read ({error})", "Check its permissions, or move it away") from error
+
+
+def _write(path: Path, rows: dict[str, Row]) -> None:
+    from MonaiSKD.files import atomic_path
+
+    with atomic_path(path) as beside, beside.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows([key, *row] for key, row in sorted(rows.items()))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold the lock of a label file, in a hidden file beside it; a program that dies lets go of it."""
+    from MonaiSKD.errors import SKDError
+
+    lock = None
+    try:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = os.open(path.parent / f".{path.name}.lock", os.O_RDWR | os.O_CREAT, 0o666)
+            _lock(lock)
+        except OSError as error:
+            remedy = "Copy the images into a folder that you may write to"
+            raise SKDError(path, f"cannot be written ({error.strerror or error})", remedy) from error
+        yield
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def _lock(file: int) -> None:
+    if os.name == "nt":
+        import msvcrt
+
+        msvcrt.locking(file, msvcrt.LK_LOCK, 1)  # waits up to ten seconds
+        return
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+    except OSError as error:
+        # Some network shares know no locks; reading the file right before writing it must do there.
+        if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise
 
 
 def cases_in(folder: str | Path) -> list[Path]:

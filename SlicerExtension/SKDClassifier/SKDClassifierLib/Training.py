@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from SKDClassifierLib import Package
+
 # What the stages and tasks of a training are called; see docs/events.md of the package.
 STAGES = {"teacher": "Teaching the large network", "dual": "Training two students", "finetune": "Fine-tuning the best"}
+# Of weights files; the package has the same list, but only beside torch.
+WEIGHTS = (".safetensors", ".pth", ".pt")
+CURVES = {"teacher": "large network", "dual": "students", "finetune": "fine-tuned"}
 TASKS = {
     "calibrate": "Calibrating",
     "explain": "Fitting heat maps",
     "report": "Writing the report",
     "export": "Exporting",
 }
+
+
+_METRICS, _MODEL, _REPORT = "metrics.json", "model.onnx", "report.html"
 
 
 @dataclass(frozen=True)
@@ -52,12 +61,19 @@ class TrainingPlan:
             return False, f"{self.out} is a file; choose a folder for the run"
         if self.epochs is not None and self.epochs < 1:
             return False, "Train for one epoch at least"
+        if is_weights_file(self.teacher) and not Path(self.teacher.rpartition("=")[2]).is_file():
+            return False, f"There is no weights file {self.teacher.rpartition('=')[2]}"
         return True, ""
+
+    @property
+    def finished(self) -> bool:
+        """Whether a training that came to its end lies in the run folder."""
+        return bool(self.out) and all((Path(self.out) / name).is_file() for name in (_METRICS, _MODEL))
 
     @property
     def resumes(self) -> bool:
         """Whether an interrupted run lies in the run folder."""
-        return any(Path(self.out).glob("checkpoints/*.pt")) if self.out else False
+        return bool(self.out) and not self.finished and any(Path(self.out).glob("checkpoints/*.pt"))
 
     def arguments(self) -> list[str]:
         """Of `python -m MonaiSKD`."""
@@ -119,6 +135,43 @@ class TrainingState:
         gained, elapsed = self.fraction - before, self.clock() - began
         return (1 - self.fraction) * elapsed / gained if gained > 0.005 and elapsed > 0 else None
 
+    @property
+    def sentence(self) -> str:
+        """What happens now, with the epoch."""
+        epochs = self.stages.get(self.stage, 0)
+        epoch = min(int(self._done.get(self.stage, 0.0)) + 1, epochs)
+        return f"{self.doing}: epoch {epoch} of {epochs}" if epochs else self.doing
+
+    def curves(self, values: Mapping[str, tuple[list[int], list[float]]]) -> tuple[list[int], dict[str, list[float]]]:
+        """:attr:`loss` or :attr:`val_auc` as columns over the epochs of all stages; NaN where a stage has no value."""
+        points: dict[str, dict[int, float]] = {}
+        before = 0
+        for stage, epochs in self.stages.items():
+            if stage in values:
+                points[stage] = {before + epoch: value for epoch, value in zip(*values[stage], strict=True)}
+            before += epochs
+        x = sorted({epoch for column in points.values() for epoch in column})
+        columns = {CURVES.get(stage, stage): [of.get(epoch, math.nan) for epoch in x] for stage, of in points.items()}
+        return x, columns
+
+    @classmethod
+    def of_run(cls, folder: str | Path) -> TrainingState:
+        """The state at the end of a training, from its run folder.
+
+        Raises:
+            SKDError: its metrics cannot be read.
+        """
+        Package.make_importable()
+        from MonaiSKD.files import read_json
+
+        run = Path(folder)
+        state = cls()
+        found = {split: values for split, values in read_json(run / _METRICS).items() if split in ("val", "test")}
+        files = {key: str(run / name) for key, name in (("model", _MODEL), ("report", _REPORT))}
+        state._on_metrics({"metrics": found, **{key: file for key, file in files.items() if Path(file).is_file()}})
+        state.doing = "Done"
+        return state
+
     def _on_plan(self, event: Mapping[str, Any]) -> None:
         self.stages = {str(one["name"]): int(one["epochs"]) for one in event["stages"]}
 
@@ -139,7 +192,7 @@ class TrainingState:
         self._done[stage] = max(self._done.get(stage, 0.0), float(epoch))
         for curves, value in (
             (self.loss, event.get("loss")),
-            (self.val_auc, max(event.get("val_auc") or [], default=None)),
+            (self.val_auc, max((auc for auc in event.get("val_auc") or [] if auc is not None), default=None)),
         ):
             if value is not None:
                 epochs, values = curves.setdefault(stage, ([], []))
@@ -149,7 +202,7 @@ class TrainingState:
 
     def _on_task(self, event: Mapping[str, Any]) -> None:
         self._done.update({name: float(epochs) for name, epochs in self.stages.items()})
-        self.doing = TASKS.get(str(event["name"]), str(event["name"]))
+        self.stage, self.doing = "", TASKS.get(str(event["name"]), str(event["name"]))
 
     def _on_metrics(self, event: Mapping[str, Any]) -> None:
         self.metrics = dict(event["metrics"])
@@ -157,3 +210,73 @@ class TrainingState:
 
     def _on_end(self, event: Mapping[str, Any]) -> None:
         self.doing = "Done"
+
+
+def is_weights_file(teacher: str) -> bool:
+    """Whether a teacher, FILE or NAME=FILE, names a file of weights; a timm name may hold a dot, too."""
+    file = teacher.rpartition("=")[2]
+    return bool(file) and ("=" in teacher or Path(file).suffix in WEIGHTS or Path(file).is_file())
+
+
+def options_of(text: str) -> dict[str, str]:
+    """Entries of the recipe from lines KEY=VALUE.
+
+    Raises:
+        ValueError: a line is of another form; the text says which.
+    """
+    options = {}
+    for line in filter(None, map(str.strip, text.splitlines())):
+        key, equals, value = (part.strip() for part in line.partition("="))
+        if not (key and equals and value):
+            raise ValueError(line)
+        options[key] = value
+    return options
+
+
+def run_folder(data: str | Path, bundle: str) -> str:
+    """A run folder beside the data: one where a training was interrupted, else one that holds none yet."""
+    path = Path(data)
+    images = path if path.is_dir() else path.parent
+    for number in range(1, 1000):
+        name = f"{images.name}-{bundle}" + (f"-{number}" if number > 1 else "")
+        folder = str(images.parent / name)
+        if not TrainingPlan(bundle, str(data), folder).finished:
+            return folder
+    return ""
+
+
+def metric_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """What each metric is on the validation and the test images, in percent with its 95 % interval."""
+    rows = [("images", *(str(metrics.get(split, {}).get("n", "")) for split in ("val", "test")))]
+    for key, title in (("balanced_accuracy", "balanced accuracy"), ("macro_auc", "macro AUC"), ("ece", "ECE")):
+        rows.append((title, *(_interval(metrics.get(split, {}).get(key)) for split in ("val", "test"))))
+    return rows
+
+
+def doubt(metrics: Mapping[str, Any]) -> str:
+    """A sentence where the test images do not show that the network learned anything; else empty."""
+    test = metrics.get("test", {})
+    classes = [one for one in test.get("per_class", {}).values() if one.get("n")]
+    accuracy = test.get("balanced_accuracy") or {}
+    if not classes or accuracy.get("value") is None:
+        return "Nothing was measured on test images: what this model is worth is unknown."
+    chance = 1 / len(classes)
+    low = accuracy["value"] if accuracy.get("low") is None else accuracy["low"]
+    if accuracy["value"] <= chance + 1e-9:
+        return f"Not better than chance ({chance:.0%}) on the test images: do not use this model."
+    if low <= chance + 1e-9:
+        return f"On so few test images it cannot be told from chance ({chance:.0%}): do not rely on this model."
+    return ""
+
+
+def duration(seconds: float) -> str:
+    """A time in rough words, such as "3 min"."""
+    if seconds < 90:
+        return f"{max(10, math.ceil(seconds / 10) * 10)} s"
+    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _interval(value: Mapping[str, float | None] | None) -> str:
+    parts = [value.get(name) for name in ("value", "low", "high")] if value else []
+    numbers = [100 * part for part in parts if part is not None]
+    return "{:.1f} % ({:.1f} – {:.1f})".format(*numbers) if len(numbers) == 3 else "–"
