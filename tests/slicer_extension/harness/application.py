@@ -11,13 +11,17 @@ import vtk
 from PySide6.QtCore import Property
 
 from harness import pictures
+from harness.modules_list import ModuleSelector
 from harness.storage import IOManager
+from harness.subject_hierarchy import SubjectHierarchy
 
 ORIENTATIONS = {"Red": "Axial", "Yellow": "Sagittal", "Green": "Coronal"}
 
 
 class qSlicerApplication(qt.QApplication):
     """The application, one a process; :meth:`begin` makes it a new one for each test."""
+
+    startupCompleted = qt.Signal()
 
     @staticmethod
     def get() -> qSlicerApplication:
@@ -39,12 +43,12 @@ class qSlicerApplication(qt.QApplication):
         self._colours.SetMRMLScene(scene)
         self._layout = LayoutManager(scene, self._logic)
         self._manager, self._extensions, self._modules = IOManager(scene), ExtensionsManagerModel(), ModuleManager()
-        self._window = qt.QMainWindow()
-        self._window.setObjectName("qSlicerMainWindow")
-        self._window.statusBar()
+        self._hierarchy = SubjectHierarchy(scene)
+        self._window = MainWindow()
 
     def end(self) -> None:
         """Let go of the scene."""
+        self._hierarchy.stop()
         self._layout.cleanup()
         self._window.close()
         self._window.deleteLater()
@@ -88,6 +92,7 @@ class qSlicerApplication(qt.QApplication):
     revision = Property(str, lambda self: "33216")
     majorVersion = Property(int, lambda self: 5)
     minorVersion = Property(int, lambda self: 10)
+    slicerUserSettingsFilePath = Property(str, lambda self: self._settings.fileName())
     slicerHome = Property(str, lambda self: str(self._folder / "Slicer"))
     extensionsInstallPath = Property(str, lambda self: str(self._folder / "Extensions"))
     temporaryPath = Property(str, lambda self: _made(self._folder / "temporary"))
@@ -166,6 +171,19 @@ class ExtensionsManagerModel:
 
     def isExtensionInstalled(self, name: str) -> bool:
         return name in self.installed
+
+
+class MainWindow(qt.QMainWindow):
+    """The window, with the list of modules."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("qSlicerMainWindow")
+        self.statusBar()
+        self._selector = ModuleSelector()
+
+    def moduleSelector(self) -> ModuleSelector:
+        return self._selector
 
 
 class ModuleManager(qt.QObject):

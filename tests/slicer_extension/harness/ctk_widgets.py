@@ -172,6 +172,15 @@ class ctkMessageBox(qt.QMessageBox):
     """A message box; "don't show again" is left out."""
 
 
+class ctkWidgetsUtils:
+    """Helpers for pictures."""
+
+    @staticmethod
+    def grabWidget(widget: Any, rectangle: Any = None) -> Any:
+        """The QImage of a widget."""
+        return (widget.grab(rectangle) if rectangle is not None else widget.grab()).toImage()
+
+
 class ctkPathLineEdit(qt.QWidget):
     """A path with its history and a button to browse."""
 

@@ -44,6 +44,7 @@ class Dialogs:
             patch.setattr(qt.QFileDialog, name, staticmethod(self._file(name, default)))
         for name in _BOXES:
             patch.setattr(qt.QMessageBox, name, staticmethod(self._box(name)))
+        patch.setattr(qt.QDesktopServices, "openUrl", staticmethod(self._open))
         for kind in (qt.QDialog, qt.QMessageBox, qt.QFileDialog, qt.QInputDialog, qt.QProgressDialog):
             for name in ("exec", "exec_"):
                 patch.setattr(kind, name, self._execute, raising=False)
@@ -70,6 +71,8 @@ class Dialogs:
             text = str(args[0] if args else options.get("text", options.get("message")))
             if name == "showStatusMessage":
                 real(*args, **options)
+            elif name == "delayDisplay":
+                _run_for(signature.bind(*args, **options).arguments.get("autoCloseMsec", 1000))
             return self._take(name, text, default)
 
         return show
@@ -87,6 +90,16 @@ class Dialogs:
     def _box(self, name: str) -> Callable[..., Any]:
         return lambda parent, title, text, *rest: self._take(name, text, qt.QMessageBox.Cancel)
 
+    def _open(self, url: Any) -> bool:
+        return self._take("openUrl", url.toString(), True)
+
     def _execute(self, dialog: Any) -> Any:
         text = dialog.text if isinstance(dialog, qt.QMessageBox) else dialog.windowTitle
         return self._take("exec", text, 0)
+
+
+def _run_for(milliseconds: int) -> None:
+    """Let the event loop run, as while a dialog is shown."""
+    loop = qt.QEventLoop()
+    qt.QTimer.singleShot(max(milliseconds, 0), loop.quit)
+    loop.exec()

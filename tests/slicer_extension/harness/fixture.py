@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-import types
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import slicer
 from harness import mrml_widgets, packaging
 from harness.application import qSlicerApplication
 from harness.dialogs import Dialogs
+from harness.modules_list import ScriptedModule, modules
 
 
 class App:
@@ -36,7 +37,8 @@ class App:
         patch.setattr(slicer, "app", self.qt, raising=False)
         patch.setattr(slicer, "dicomDatabase", None, raising=False)
         self.qt.begin(scene, folder)
-        patch.setattr(slicer, "modules", _modules(), raising=False)
+        patch.setattr(slicer, "modules", modules(scene), raising=False)
+        self._opened: list[ScriptedModule] = []
         self._dialogs = Dialogs(patch)
 
     @property
@@ -64,15 +66,32 @@ class App:
         slicer.dicomDatabase = DicomDatabase(*files)
         return slicer.dicomDatabase
 
-    def use_packaging(self) -> Any:
-        """Make `slicer.packaging` importable, as in Slicer 5.12; its `calls` tell what was asked for."""
-        module = packaging.make()
+    def open_module(self, path: str | Path) -> Any:
+        """Find a scripted module by its file, as Slicer does when it starts, and open it; gives its widget."""
+        module = ScriptedModule(path)
+        self._opened.append(module)
+        self.qt.startupCompleted.emit()
+        slicer.util.selectModule(module.name)
+        return module.widgetRepresentation().self()
+
+    def use_packaging(self, install: Callable[[list[str]], None] | None = None) -> Any:
+        """Make `slicer.packaging` importable, as in Slicer 5.12.
+
+        Args:
+            install: what is done with the requirements; may raise subprocess.CalledProcessError.
+
+        Returns:
+            The module; its `calls` hold (requirements, options).
+        """
+        module = packaging.make(install)
         self._patch.setitem(sys.modules, "slicer.packaging", module)
         self._patch.setattr(slicer, "packaging", module, raising=False)
         return module
 
     def end(self) -> None:
         """Close windows, let go of the scene, and fail when Qt or VTK called code that raised."""
+        for module in self._opened:
+            module.unload()
         for widget in self.qt.topLevelWidgets():
             widget.close()
             widget.deleteLater()
@@ -83,17 +102,3 @@ class App:
 
     def _note(self, kind: type[BaseException], error: BaseException, trace: Any) -> None:
         self.errors.append("".join(traceback.format_exception(kind, error, trace)))
-
-
-def _modules() -> types.SimpleNamespace:
-    """`slicer.modules` with the logics that slicer-core has."""
-
-    def module(logic: Any) -> Any:
-        logic.SetMRMLScene(slicer.mrmlScene)
-        return types.SimpleNamespace(logic=lambda: logic)
-
-    return types.SimpleNamespace(
-        markups=module(slicer.vtkSlicerMarkupsLogic()),
-        volumes=module(slicer.vtkSlicerVolumesLogic()),
-        plots=module(slicer.vtkSlicerPlotsLogic()),
-    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
 from typing import Any
 from xml.etree import ElementTree
 
@@ -22,12 +24,16 @@ class QUiLoader(Loader):
         connections = tree.find("connections")
         if connections is not None:
             tree.remove(connections)
+        choices = _take_choices(tree)
         content = QByteArray(ElementTree.tostring(tree))
         buffer = QBuffer(content)
         buffer.open(QIODevice.OpenModeFlag.ReadOnly)
         widget = super().load(buffer, parent)
         if widget is None:
             raise RuntimeError(self.errorString())
+        for name, attribute, words in choices:
+            one = _find(widget, name)
+            setattr(one, attribute, reduce(or_, (getattr(type(one), word) for word in words)))
         for one in connections if connections is not None else ():
             _join(widget, *(one.findtext(part, "") for part in ("sender", "signal", "receiver", "slot")))
         return widget
@@ -52,13 +58,31 @@ class QUiLoader(Loader):
         return getattr(ctk, name, None) if name.startswith("ctk") else mrml_widgets.CLASSES.get(name)
 
 
+def _take_choices(tree: ElementTree.Element) -> list[tuple[str, str, list[str]]]:
+    """Take out properties such as filters = ctkPathLineEdit::Dirs|ctkPathLineEdit::Readable, which Qt cannot read.
+
+    Returns:
+        Name of the widget, name of the property, names of the constants.
+    """
+    found = []
+    for widget in tree.iter("widget"):
+        for one in widget.findall("property") if widget.get("class", "").startswith(("ctk", "qMRML")) else ():
+            text = one.findtext("set") or one.findtext("enum") or ""
+            words = text.split("|")
+            if all(word.startswith(("ctk", "qMRML")) for word in words):
+                widget.remove(one)
+                found.append((widget.get("name", ""), one.get("name", ""), [word.split("::")[-1] for word in words]))
+    return found
+
+
+def _find(widget: QWidget, name: str) -> QWidget:
+    found = widget if widget.objectName == name else widget.findChild(QWidget, name)
+    if found is None:
+        raise RuntimeError(f"the .ui file speaks of a widget {name} that it does not have")
+    return found
+
+
 def _join(widget: QWidget, sender: str, signal: str, receiver: str, slot: str) -> None:
     from harness.pythonqt import connect
 
-    def of(name: str) -> QWidget:
-        found = widget if widget.objectName == name else widget.findChild(QWidget, name)
-        if found is None:
-            raise RuntimeError(f"connection of the .ui file: there is no widget {name}")
-        return found
-
-    connect(of(sender), signal, of(receiver), slot)
+    connect(_find(widget, sender), signal, _find(widget, receiver), slot)

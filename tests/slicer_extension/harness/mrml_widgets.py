@@ -33,7 +33,10 @@ class _OfScene(qt.QWidget):
 
 
 class qMRMLWidget(_OfScene):
-    """A widget that knows the scene."""
+    """A widget that knows the scene; around a scripted module, self() is the module's own widget."""
+
+    def self(self) -> Any:
+        return self._self
 
 
 class qMRMLNodeComboBox(_OfScene):

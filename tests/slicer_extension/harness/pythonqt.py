@@ -9,9 +9,6 @@ from typing import Any
 from PySide6.QtCore import SIGNAL, Property, QMetaObject, QObject
 from shiboken6 import Object
 
-# A static function of the class and a property of its objects at once.
-_STATIC = {"singleShot"}
-_METHODS = {"method_descriptor", "builtin_function_or_method"}
 _connect, _disconnect = QObject.connect, QObject.disconnect
 
 
@@ -94,9 +91,8 @@ class Attribute:
     def __init__(self, kind: type, name: str, writable: bool = True) -> None:
         self.name, self.writable = name, writable
         self.of_class = getattr(kind, name, None)
-        self.setter = getattr(kind, f"set{name[0].upper()}{name[1:]}", None)
-        method = getattr(self.of_class, "__objclass__", None) is not None or type(self.of_class).__name__ in _METHODS
-        self.getter = self.of_class if method and name not in _STATIC else None
+        self.getter = _method(kind, name)
+        self.setter = _method(kind, f"set{name[0].upper()}{name[1:]}")
 
     def __get__(self, instance: QObject | None, kind: type) -> Any:
         if instance is None:
@@ -110,6 +106,12 @@ class Attribute:
             self.setter(instance, value)
         elif not instance.setProperty(self.name, value):
             raise ValueError(f"Property {self.name!r} of {type(instance).__name__} does not take {value!r}")
+
+
+def _method(kind: type, name: str) -> Callable[..., Any] | None:
+    """Qt's own method, which knows types better than the property does; static ones are left out."""
+    found = getattr(kind, name, None)
+    return found if type(found).__name__ == "method_descriptor" else None
 
 
 def _set_known(self: QObject, name: str, value: Any) -> None:

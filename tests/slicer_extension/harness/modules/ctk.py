@@ -9,4 +9,5 @@ from harness.ctk_widgets import (  # noqa: F401
     ctkPathLineEdit,
     ctkSearchBox,
     ctkSliderWidget,
+    ctkWidgetsUtils,
 )
