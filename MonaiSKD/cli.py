@@ -116,6 +116,9 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--heads", default="whole", choices=["whole", "interleaved"])
     command.add_argument("--phase", type=int, default=0, help="0, or 1 for the complementary plan")
     add("bundles", _bundles, "List the bundles.")
+    command = add("label-app", _label_app, "Write the app folder for MONAI Label's server.")
+    command.add_argument("--out", metavar="DIR", required=True, help="what `monailabel start_server --app` takes")
+    _add_pacs(add("pacs", _pacs, "Take studies from a PACS and answer each with a DICOM SR (docs/pacs.md)."))
     command = add("phantoms", _phantoms, "Write procedural images to try things with (no medical meaning).")
     command.add_argument("modality", choices=["chest_xray", "lung_ct", "brain_mri"])
     command.add_argument("out", metavar="DIR")
@@ -146,6 +149,16 @@ def _add_train(command: argparse.ArgumentParser) -> None:
     _add_events(command)
 
 
+def _add_pacs(command: argparse.ArgumentParser) -> None:
+    text = "run the service; list its queue; retry what was unanswerable"
+    command.add_argument("action", metavar="ACTION", choices=["run", "list", "retry"], help=text)
+    command.add_argument("config", metavar="CONFIG.toml", help="what is asked, of whom, with which model")
+    command.add_argument("keys", metavar="KEY", nargs="*", help="of studies, for retry; all without")
+    command.add_argument("--once", action="store_true", help="run: take in what there is, try it, and end (for cron)")
+    command.add_argument("--json", action="store_true", help="list: one JSON object a line")
+    command.add_argument("--identify", action="store_true", help="list: show Study Instance UIDs")
+
+
 def _add_events(command: argparse.ArgumentParser) -> None:
     text = "for programs: JSON lines on standard output; end when standard input does"
     command.add_argument("--events", action="store_true", help=text)
@@ -156,6 +169,7 @@ def _add_classify(command: argparse.ArgumentParser) -> None:
     text = "DICOM, NIfTI, NRRD, PNG, JPEG, TIFF; folders; or @FILE, a text file (UTF-8) with one path a line"
     command.add_argument("paths", metavar="PATH", nargs="+", help=text)
     command.add_argument("--recursive", action="store_true", help="walk folders below the named ones, too")
+    command.add_argument("--gather", action="store_true", help="join DICOM files that are named singly by series")
     command.add_argument("--json", action="store_true", help="one JSON object a line instead of text")
     command.add_argument("--csv", metavar="FILE", help="write a table")
     command.add_argument("--heatmaps", metavar="DIR", help="save where the evidence lies")
@@ -191,7 +205,7 @@ def _classify(options: argparse.Namespace) -> int:
     names = ("json", "csv", "heatmaps", "heatmap_format", "sr", "report", "explain", "identify")
     wishes = Wishes(**{name: getattr(options, name) for name in names})
     classifier = Classifier(options.model, provider=options.provider, threads=options.threads)
-    totals = classify(classifier, paths, wishes, recursive=options.recursive)
+    totals = classify(classifier, paths, wishes, recursive=options.recursive, gather=options.gather)
     return UNANSWERED if totals.failed else 0
 
 
@@ -286,6 +300,29 @@ def _bundles(options: argparse.Namespace) -> None:
 
     for bundle in list_bundles():
         print(f"{bundle.name:12} {bundle.metadata['version']:8} {bundle.metadata['description']}")
+
+
+def _label_app(options: argparse.Namespace) -> None:
+    from MonaiSKD.label_app.folder import write_app
+
+    folder = write_app(options.out).parent
+    print(
+        f"{folder}: start it with\n"
+        f"monailabel start_server --app {folder} --studies IMAGES --conf models all --host 127.0.0.1"
+    )
+
+
+def _pacs(options: argparse.Namespace) -> int:
+    from MonaiSKD.pacs.command import pacs
+
+    return pacs(
+        options.action,
+        options.config,
+        options.keys,
+        once=options.once,
+        as_json=options.json,
+        identify=options.identify,
+    )
 
 
 def _phantoms(options: argparse.Namespace) -> None:

@@ -1,0 +1,164 @@
+"""From the images of a study to the DICOM objects that answer it, always under the same UIDs."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+from MonaiSKD.errors import SKDError
+from MonaiSKD.files import read_json, write_json
+from MonaiSKD.pacs.settings import HeatMaps
+from MonaiSKD.reading.sources import find_sources
+from MonaiSKD.reporting.dicom_common import stable_uid
+from MonaiSKD.reporting.sentences import describe
+from MonaiSKD.runtime import Classifier, Failure, ModelIdentity, Result
+
+_SUMMARY = "answer.json"
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An answer that is ready to be sent.
+
+    Args:
+        files: the SR first, then heat maps.
+        study: Study Instance UID.
+        series: Series Instance UID of the SR.
+        report: SOP Instance UID of the SR.
+        text: the answer in words.
+    """
+
+    files: tuple[Path, ...]
+    study: str
+    series: str
+    report: str
+    text: str
+
+
+def prepared(folder: Path) -> Prepared | None:
+    """The answer that lies in a folder; None where there is none."""
+    if not (folder / _SUMMARY).is_file():
+        return None
+    data = read_json(folder / _SUMMARY)
+    files = tuple(folder / name for name in data["files"])
+    return Prepared(files, data["study"], data["series"], data["report"], data["text"])
+
+
+def prepare(
+    classifier: Classifier, study: str, folders: Iterable[Path], out: Path, heat_maps: HeatMaps = "none"
+) -> Prepared:
+    """Classify the series of a study and write the answer, whole or not at all.
+
+    Each folder is a series. Of radiographs every image is classified, of CT and MR every volume; all that can be
+    answered comes into one report, and what cannot be is named in the answer's text. A second call for the same study
+    and model makes objects of the same UIDs.
+
+    Args:
+        classifier: an opened model.
+        study: Study Instance UID.
+        folders: of its series.
+        out: folder for the answer; replaced.
+        heat_maps: what is written beside the report.
+
+    Raises:
+        SKDError: none of it can be answered; the first reason.
+    """
+    sources = [source for folder in folders for source in find_sources([folder], classifier.contract.rule)]
+    answers = list(classifier.each(sources, heatmaps=heat_maps != "none"))
+    results = [answer for answer in answers if isinstance(answer, Result)]
+    failures = [answer for answer in answers if isinstance(answer, Failure)]
+    if not results:
+        raise _reason(failures)
+    beside = out.with_name(f".{out.name}.part")
+    for folder in (beside, out):
+        shutil.rmtree(folder, ignore_errors=True)
+    report = _report(results, study, classifier.model, beside)
+    files = [report.path, *_maps(results, study, classifier.model, beside, heat_maps)]
+    text = "; ".join(describe(result) for result in results[:_SHOWN])
+    if len(results) > _SHOWN:
+        text += f"; {len(results) - _SHOWN} further in the report"
+    if failures:
+        text += f"; {len(failures)} further without an answer ({_reason(failures).cause})"
+    summary = {"files": [file.name for file in files], "study": study, "series": report.series}
+    write_json(beside / _SUMMARY, {**summary, "report": report.uid, "text": text})
+    os.replace(beside, out)
+    found = prepared(out)
+    assert found is not None
+    return found
+
+
+@dataclass(frozen=True)
+class _Written:
+    path: Path
+    series: str
+    uid: str
+
+
+def _report(results: Sequence[Result], study: str, model: ModelIdentity, folder: Path) -> _Written:
+    from MonaiSKD.reporting.dicom_sr import write_reports
+
+    written = write_reports([replace(result, heatmaps=()) for result in results], folder)
+    if not written.paths:
+        raise _reason(written.skipped)
+    if len(written.paths) > 1:
+        cause = "its images name several studies"
+        raise SKDError("the study", cause, "Mend them in the PACS", "damaged")
+    return _renamed(
+        written.paths[0], study, model, "report", 0, stable_uid("pacs report series", study, *_words(model))
+    )
+
+
+def _maps(results: Sequence[Result], study: str, model: ModelIdentity, folder: Path, wish: HeatMaps) -> list[Path]:
+    from MonaiSKD.reporting.dicom_heatmap import Kind, write_heatmaps
+
+    if wish == "none":
+        return []
+    files: list[Path] = []
+    series: dict[str, str] = {}
+    for result in results:
+        for path in write_heatmaps(result.heatmaps, folder, cast(Kind, wish.replace("-", "_")), model):
+            was = _header(path).SeriesInstanceUID
+            now = series.setdefault(was, stable_uid("pacs maps", study, *_words(model), str(len(series))))
+            files.append(_renamed(path, study, model, "map", len(files), now).path)
+    return files
+
+
+def _renamed(path: Path, study: str, model: ModelIdentity, kind: str, number: int, series: str) -> _Written:
+    """Give an object the UIDs that it has whenever it is made, so that the PACS knows a second copy for what it is."""
+    dataset = _header(path, pixels=True)
+    uid = stable_uid("pacs", kind, study, *_words(model), str(number))
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = uid
+    dataset.SeriesInstanceUID = series
+    target = path.with_name(f"{hashlib.sha256(uid.encode()).hexdigest()[:16]}.dcm")
+    dataset.save_as(target, enforce_file_format=True)
+    path.unlink()
+    return _Written(target, series, uid)
+
+
+def _header(path: Path, pixels: bool = False) -> Any:
+    import pydicom
+
+    return pydicom.dcmread(path, stop_before_pixels=not pixels)
+
+
+def _words(model: ModelIdentity) -> tuple[str, ...]:
+    return model.name, model.version, model.sha256
+
+
+def _reason(failures: Sequence[Failure]) -> SKDError:
+    """The first failure, without the path of a file that nobody has seen."""
+    if not failures:
+        return SKDError("the study", "holds no image", "Send its images", "not_an_image")
+    first = failures[0]
+    cause = first.message.rpartition(".dcm: ")[2]
+    if cause == first.message:
+        cause = first.message.removeprefix(f"{first.input}: ")
+    if len(failures) > 1:
+        cause += f" (the first of {len(failures)} inputs)"
+    return SKDError("the study", cause, first.remedy, first.code)

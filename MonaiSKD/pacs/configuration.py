@@ -1,0 +1,269 @@
+"""From the TOML file to :class:`Settings`, or to the line that is wrong."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from pathlib import Path
+from typing import cast
+
+from MonaiSKD.pacs.routing import Choice, Route
+from MonaiSKD.pacs.settings import (
+    Answer,
+    DicomWeb,
+    HeatMaps,
+    Limits,
+    Listen,
+    Login,
+    Page,
+    Peer,
+    Poll,
+    Secret,
+    Settings,
+    Tls,
+)
+from MonaiSKD.pacs.toml_table import Table, read_toml
+
+# PS3.5: up to 16 characters, no backslash and no control character; blanks only within.
+_AE = r"[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?"
+_AE_TEXT = "an AE title (1 to 16 characters)"
+_YEAR = 366 * 86400
+
+
+def read_settings(path: str | os.PathLike[str]) -> Settings:
+    """Read and check the configuration.
+
+    Args:
+        path: the TOML file; relative paths in it are relative to its folder.
+
+    Raises:
+        SKDError: the file is absent or wrong; the message says line, key, cause and remedy.
+    """
+    root = read_toml(Path(path))
+    data = root.file.parent / root.text("data", what="the folder for queue and images, such as /var/lib/monai-skd")
+    settings = Settings(
+        data=data.resolve(),
+        routes=_routes(root),
+        answer=_answer(root),
+        dicomweb=_dicomweb(root),
+        poll=_poll(root),
+        listen=_listen(root),
+        page=_page(root),
+        limits=_limits(root),
+        workers=root.integer("workers", 1, 1, 64),
+        retry=_retry(root),
+    )
+    root.done()
+    _check(root, settings)
+    return settings
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only this computer reaches an address."""
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"
+
+
+def _check(root: Table, settings: Settings) -> None:
+    """What no table knows by itself."""
+    if settings.poll is None and settings.listen is None:
+        root.refuse("", "no study can come in", "Write a table [poll] or [listen], or both")
+    if settings.dicomweb is None and settings.poll is not None:
+        root.refuse("poll", "needs to know the PACS", "Write a table [dicomweb] with its url")
+    if settings.dicomweb is None and settings.answer.peer is None:
+        root.refuse("answer", "needs to know the PACS", 'Write a table [dicomweb] with its url, or by = "store"')
+    page = settings.page
+    if page is not None and not is_loopback(page.address) and page.login is None:
+        remedy = "Write user and password (or token) and certificate and key in [page], or leave address out"
+        root.refuse("page", f"is open to others at {page.address} without a login", remedy)
+
+
+def _routes(root: Table) -> tuple[Route, ...]:
+    tables = root.tables("route")
+    if not tables:
+        root.refuse("route", "is missing", "Write at least one [[route]] with model and modality")
+    return tuple(map(_route, tables))
+
+
+def _route(table: Table) -> Route:
+    code = ("[A-Z0-9_ ]{1,16}", "a code in capitals")
+    description = None
+    if "series_description" in table:
+        pattern = table.text("series_description", what="a regular expression")
+        try:
+            description = re.compile(pattern, re.IGNORECASE)
+        except re.error as error:
+            table.refuse("series_description", f"is no regular expression ({error})", "Mend it, or leave it out")
+    model = table.text("model")
+    path = table.file.parent / model
+    made = Route(
+        model=model,
+        file=str(path.resolve()) if os.sep in model or path.exists() else "",
+        modality=table.texts("modality", pattern=code[0], what=code[1]),
+        body_part=table.texts("body_part", (), "[A-Z0-9_ ]{0,16}", f"{code[1]}, or empty for 'not stated'"),
+        description=description,
+        series=cast(Choice, table.choice("series", "each", ("each", "largest"))),
+    )
+    table.done()
+    return made
+
+
+def _dicomweb(root: Table) -> DicomWeb | None:
+    table = root.table("dicomweb")
+    if table is None:
+        return None
+    url = table.text("url", pattern=r"https?://[^\s@?#]+", what="an address such as https://pacs.example.org/dicom-web")
+    made = DicomWeb(
+        url=url.rstrip("/"),
+        login=_login(table),
+        tls=_tls(table) or Tls(),
+        timeout=table.number("timeout", 30, 1, 600),
+        per_second=table.number("requests_per_second", 50, 0.1, 10000),
+    )
+    table.done()
+    return made
+
+
+def _poll(root: Table) -> Poll | None:
+    table = root.table("poll")
+    if table is None:
+        return None
+    made = Poll(
+        every=table.number("every", 30, 0.1, 86400),
+        quiet=table.number("quiet", 60, 0, 86400),
+        days=table.integer("days", 2, 0, 36500),
+        query=table.mapping("query"),
+    )
+    table.done()
+    return made
+
+
+def _listen(root: Table) -> Listen | None:
+    table = root.table("listen")
+    if table is None:
+        return None
+    made = Listen(
+        allow=table.texts("allow", pattern=_AE, what=_AE_TEXT),
+        address=table.text("address", "127.0.0.1"),
+        port=table.integer("port", 11112, 0, 65535),
+        ae_title=table.text("ae_title", "MONAISKD", _AE, _AE_TEXT),
+        quiet=table.number("quiet", 60, 0, 86400),
+        associations=table.integer("associations", 8, 1, 256),
+        timeout=table.number("timeout", 30, 1, 600),
+        per_second=table.number("objects_per_second", 200, 0.1, 100000),
+        tls=_server_tls(table),
+    )
+    if not made.allow:
+        table.refuse("allow", "is empty, so that nobody may send", 'Name the senders, such as ["PACS"]')
+    table.done()
+    return made
+
+
+def _answer(root: Table) -> Answer:
+    table = root.table("answer")
+    if table is None:
+        return Answer()
+    by = table.choice("by", "stow", ("stow", "store"))
+    maps = table.choice("heat_maps", "none", ("none", "secondary-capture", "parametric-map"))
+    peer = None
+    if by == "store":
+        peer = Peer(
+            host=table.text("host"),
+            port=table.integer("port", least=1, most=65535),
+            ae_title=table.text("ae_title", pattern=_AE, what=_AE_TEXT),
+            calling=table.text("calling", "MONAISKD", _AE, _AE_TEXT),
+            timeout=table.number("timeout", 30, 1, 600),
+            tls=(_tls(table) or Tls()) if table.flag("tls", False) else None,
+        )
+    table.done()
+    return Answer(peer, cast(HeatMaps, maps))
+
+
+def _page(root: Table) -> Page | None:
+    table = root.table("page")
+    if table is None:
+        return Page()
+    if not table.flag("show", True):
+        return None
+    made = Page(
+        address=table.text("address", "127.0.0.1"),
+        port=table.integer("port", 8105, 0, 65535),
+        login=_login(table),
+        tls=_server_tls(table),
+        identify=table.flag("identify", False),
+        per_second=table.number("requests_per_second", 20, 0.1, 10000),
+    )
+    table.done()
+    return made
+
+
+def _limits(root: Table) -> Limits:
+    table = root.table("limits")
+    if table is None:
+        return Limits()
+    default = Limits()
+    made = Limits(
+        object_bytes=table.integer("object_bytes", default.object_bytes, 2**10),
+        study_bytes=table.integer("study_bytes", default.study_bytes, 2**10),
+        study_images=table.integer("study_images", default.study_images, 1),
+        study_seconds=table.number("study_seconds", default.study_seconds, 1, _YEAR),
+        free_bytes=table.integer("free_bytes", default.free_bytes),
+        attempts=table.integer("attempts", default.attempts, 1),
+    )
+    table.done()
+    return made
+
+
+def _retry(root: Table) -> tuple[float, float]:
+    table = root.table("retry")
+    if table is None:
+        return Settings.retry
+    made = table.number("first", 5, 0.01, 86400), table.number("most", 300, 0.01, 86400)
+    table.done()
+    return made
+
+
+def _tls(table: Table) -> Tls | None:
+    made = Tls(table.file_path("certificate"), table.file_path("key"), table.file_path("ca"))
+    if (made.certificate is None) != (made.key is None):
+        table.refuse("certificate" if made.certificate else "key", "stands alone", "Write both certificate and key")
+    return None if made == Tls() else made
+
+
+def _server_tls(table: Table) -> Tls | None:
+    made = _tls(table)
+    if made is not None and made.certificate is None:
+        table.refuse("ca", "needs a certificate of this server", "Write certificate and key, too")
+    return made
+
+
+def _login(table: Table) -> Login | None:
+    user, password, token = table.text("user", ""), _secret(table, "password"), _secret(table, "token")
+    if bool(user) != (password is not None) or (user and token):
+        table.refuse("user" if user else "password", "is half a login", "Write user and password, or token alone")
+    return Login(user, password, token) if user or token else None
+
+
+def _secret(table: Table, key: str) -> Secret | None:
+    if key in table and not isinstance(table._data[key], dict):
+        remedy = f'Write {key} = {{ env = "NAME" }} or {key} = {{ file = "/run/secrets/NAME" }}'
+        table.refuse(key, "stands in the file itself", remedy)
+    inner = table.table(key)
+    if inner is None:
+        return None
+    if "env" in inner:
+        name = inner.text("env")
+        value = os.environ.get(name, "")
+        if not value:
+            inner.refuse("env", f"names {name}, which is not set in the environment", "Set it, or give a file")
+    else:
+        file = inner.file_path("file") or inner.refuse("file", "is missing", 'Write env = "NAME" or file = "PATH"')
+        try:
+            value = file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            inner.refuse("file", f"cannot be read ({type(error).__name__})", "Check its permissions")
+    inner.done()
+    return Secret(value)

@@ -1,0 +1,148 @@
+"""What pynetdicom leaves open against a hostile or broken sender: sizes, slow bytes, and slow TLS handshakes.
+
+pynetdicom takes the length that a protocol data unit states at its word, waits for its bytes without a limit of time,
+keeps a whole object in memory whatever its size, and shakes TLS hands in the thread that accepts connections.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import struct
+import time
+from typing import Any
+
+from pynetdicom import AE, evt
+from pynetdicom.association import Association
+from pynetdicom.presentation import PresentationContext
+from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
+
+_HEAD = 6
+_P_DATA = 0x04
+# Units of association, release and abort: even with every context offered they are far smaller.
+_MOST_NEGOTIATION = 1 << 20
+# No unit has this type, so the state machine of PS3.8 answers with A-ABORT.
+_NO_TYPE = 0x00
+
+
+class GuardedSocket(AssociationSocket):
+    """A connection that reads a unit within a time and sizes; what breaks them is answered with A-ABORT.
+
+    Args:
+        association: that it belongs to.
+        client_socket: the accepted connection.
+        seconds: for a whole unit, from its first byte.
+        object_bytes: of a whole message.
+    """
+
+    def __init__(
+        self, association: Association, client_socket: socket.socket, seconds: float, object_bytes: int
+    ) -> None:
+        super().__init__(association, client_socket=client_socket)
+        self._seconds, self._object_bytes = seconds, object_bytes
+        self._deadline = 0.0
+        self.message_bytes = 0
+
+    def recv(self, nr_bytes: int) -> bytearray:
+        """Read so many bytes; fewer where the connection ends."""
+        if nr_bytes == _HEAD:
+            self._deadline = time.monotonic() + self._seconds
+        taken = self._exactly(nr_bytes)
+        if nr_bytes == _HEAD and len(taken) == _HEAD and not self._allowed(taken):
+            taken[0] = _NO_TYPE
+        return taken
+
+    def _allowed(self, head: bytearray) -> bool:
+        kind, _, length = struct.unpack(">BBL", head)
+        if kind != _P_DATA:
+            return bool(length <= _MOST_NEGOTIATION)
+        self.message_bytes += length
+        # Each unit of data may be as long as we said in the association; the limit of the whole object holds for all.
+        return self.message_bytes <= self._object_bytes
+
+    def _exactly(self, count: int) -> bytearray:
+        assert self.socket is not None
+        taken = bytearray()
+        try:
+            while len(taken) < count:
+                left = self._deadline - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError("too slow")
+                self.socket.settimeout(left)
+                piece = self.socket.recv(min(count - len(taken), 1 << 16))
+                if not piece:
+                    break
+                taken += piece
+        finally:
+            self._writable()
+        return taken
+
+    def _writable(self) -> None:
+        """A peer that does not read must not hold us either."""
+        if self.socket is not None and self.socket.fileno() >= 0:
+            self.socket.settimeout(self._seconds)
+
+
+class _Handler(RequestHandler):
+    server: GuardedServer
+
+    def handle(self) -> None:
+        self.request.settimeout(self.server.seconds)
+        if isinstance(self.request, ssl.SSLSocket):
+            self.request.do_handshake()
+        super().handle()
+
+    def _create_association(self) -> Association:
+        association = super()._create_association()
+        association.set_socket(GuardedSocket(association, self.request, self.server.seconds, self.server.object_bytes))
+        return association
+
+
+class GuardedServer(ThreadedAssociationServer):
+    """A server of guarded connections, at most so many at once.
+
+    Args:
+        seconds: see :class:`GuardedSocket`.
+        object_bytes: likewise.
+        connections: at once; further ones are closed. Associations are counted by pynetdicom, which rejects them.
+    """
+
+    daemon_threads = True
+
+    def __init__(
+        self,
+        ae: AE,
+        address: tuple[str, int],
+        ae_title: str,
+        contexts: list[PresentationContext],
+        ssl_context: ssl.SSLContext | None = None,
+        evt_handlers: list[Any] | None = None,
+        *,
+        seconds: float,
+        object_bytes: int,
+        connections: int,
+    ) -> None:
+        self.seconds, self.object_bytes, self._connections = seconds, object_bytes, connections
+        super().__init__(ae, address, ae_title, contexts, ssl_context, evt_handlers, _Handler)
+        self.bind(evt.EVT_DIMSE_RECV, _message_ended)
+
+    def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
+        """Accept a connection; TLS hands are shaken in its own thread."""
+        assert self.socket is not None
+        client, address = self.socket.accept()
+        if self.ssl_context:
+            client = self.ssl_context.wrap_socket(client, server_side=True, do_handshake_on_connect=False)
+        return client, address
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        """Whether there is room for one more connection."""
+        return len(self.active_associations) < self._connections
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A connection that failed before it was an association is closed, and that is all."""
+
+
+def _message_ended(event: evt.Event) -> None:
+    connection = event.assoc.dul.socket
+    if isinstance(connection, GuardedSocket):
+        connection.message_bytes = 0

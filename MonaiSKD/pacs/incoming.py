@@ -1,0 +1,168 @@
+"""Objects that were sent here: on the disk whole or not at all, and gathered until a study is complete."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from MonaiSKD.errors import SKDError
+from MonaiSKD.pacs.clock import Clock
+from MonaiSKD.pacs.routing import SeriesFacts
+from MonaiSKD.pacs.trouble import Later, disk_trouble
+
+_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
+_HEAD = ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"]
+_FACTS = ["Modality", "BodyPartExamined", "SeriesDescription", "SpecificCharacterSet"]
+
+
+def is_uid(text: str) -> bool:
+    """Whether a text is a UID, and so safe as a file's name.
+
+    Example:
+        >>> is_uid("1.2.840"), is_uid("../1"), is_uid("1..2")
+        (True, False, False)
+    """
+    return len(text) <= 64 and _UID.fullmatch(text) is not None
+
+
+class Incoming:
+    """A folder `<study>/<series>/<instance>.dcm`.
+
+    Args:
+        folder: where; made when absent.
+        free_bytes: what must stay free on the disk.
+        clock: what measures quiet times.
+    """
+
+    def __init__(self, folder: Path, free_bytes: int, clock: Clock) -> None:
+        self.folder, self._free, self._clock = folder, free_bytes, clock
+        folder.mkdir(parents=True, exist_ok=True)
+        self._started = clock.monotonic()
+        self._last: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def room(self, more: int) -> None:
+        """Raise Later where the disk would have less than its reserve after so many bytes."""
+        try:
+            free = shutil.disk_usage(self.folder).free
+        except OSError as error:
+            raise disk_trouble(error) from error
+        if free - more < self._free:
+            raise Later("the disk of the data folder is full but for its reserve", "Free some space")
+
+    def keep(self, content: bytes, instance: str) -> None:
+        """Write an object so that it survives a loss of power, or raise.
+
+        Args:
+            content: a DICOM file.
+            instance: the SOP Instance UID that the sender announced.
+
+        Raises:
+            Later: there is no room.
+            SKDError: damaged: it is no such object.
+        """
+        study, series = _place(content, instance)
+        self.room(len(content))
+        folder = self.folder / study / series
+        target = folder / f"{instance}.dcm"
+        beside = folder / f".{instance}.{threading.get_ident()}.part"
+        with self._lock:  # so that `take` does not remove the folder meanwhile
+            self._last[study] = self._clock.monotonic()
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                try:
+                    with beside.open("wb") as stream:
+                        stream.write(content)
+                        stream.flush()
+                        os.fsync(stream.fileno())
+                    os.replace(beside, target)
+                finally:
+                    beside.unlink(missing_ok=True)
+                for one in (folder, folder.parent, self.folder):
+                    _sync_folder(one)
+            except OSError as error:
+                raise disk_trouble(error) from error
+
+    def complete(self, quiet: float) -> list[str]:
+        """Studies for which nothing came for `quiet` seconds, nor since this service was started."""
+        now = self._clock.monotonic()
+        with self._lock:
+            studies = [entry.name for entry in self.folder.iterdir() if entry.is_dir()]
+            return sorted(study for study in studies if now - self._last.get(study, self._started) >= quiet)
+
+    def series(self, study: str) -> list[SeriesFacts]:
+        """What rules may ask of the series of a study that is here."""
+        return [fact for folder in _folders(self.folder / study) if (fact := _facts(folder)) is not None]
+
+    def folders(self, study: str, series: tuple[str, ...]) -> list[Path]:
+        """The folders of those of the series that are here."""
+        return [folder for uid in series if (folder := self.folder / study / uid).is_dir()]
+
+    def count(self, study: str) -> int:
+        """How many objects of a study are here."""
+        return sum(1 for _ in self.folder.glob(f"{study}/*/*.dcm"))
+
+    def remove(self, study: str, unless_newer_than: float | None = None) -> None:
+        """Remove a study's objects, unless some came after that moment."""
+        with self._lock:
+            if unless_newer_than is not None and self._last.get(study, self._started) > unless_newer_than:
+                return
+            self._last.pop(study, None)
+            shutil.rmtree(self.folder / study, ignore_errors=True)
+
+    def now(self) -> float:
+        """This moment, for :meth:`remove`."""
+        return self._clock.monotonic()
+
+
+def _place(content: bytes, instance: str) -> tuple[str, str]:
+    """Study and series of an object."""
+    from io import BytesIO
+
+    import pydicom
+
+    from MonaiSKD.reading.dicom.header import quiet, text
+
+    with quiet():
+        try:
+            header = pydicom.dcmread(BytesIO(content), stop_before_pixels=True, specific_tags=_HEAD)
+        except Exception as error:  # pydicom raises almost anything on damaged bytes; its text may quote values
+            cause = f"cannot be decoded as DICOM ({type(error).__name__})"
+            raise SKDError("an object", cause, "Send it again from its source", "damaged") from None
+        study, series, own, kind = (text(header, name) for name in _HEAD)
+    if not all(map(is_uid, (study, series, own))) or own != instance or not is_uid(instance):
+        cause = "its UIDs are absent, no UIDs, or others than announced"
+        raise SKDError("an object", cause, "Mend it at its source", "damaged")
+    if kind != str(header.file_meta.MediaStorageSOPClassUID):
+        raise SKDError("an object", "is of another SOP class than announced", "Mend it at its source", "damaged")
+    return study, series
+
+
+def _folders(study: Path) -> Iterator[Path]:
+    yield from sorted(entry for entry in study.iterdir() if entry.is_dir())
+
+
+def _facts(folder: Path) -> SeriesFacts | None:
+    import pydicom
+
+    from MonaiSKD.reading.dicom.header import text
+
+    files = sorted(folder.glob("*.dcm"))
+    if not files:
+        return None
+    # All of a series are of one modality and, but for rare errors, one body part: the first speaks for them.
+    header = pydicom.dcmread(files[0], stop_before_pixels=True, specific_tags=_FACTS)
+    modality, part, description = (text(header, name) for name in _FACTS[:3])
+    return SeriesFacts(folder.name, modality.upper(), part.upper(), description, len(files))
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

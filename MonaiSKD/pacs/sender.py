@@ -1,0 +1,87 @@
+"""How answers go back, and whether they have arrived."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from MonaiSKD.errors import SKDError
+from MonaiSKD.pacs.dicomweb import Client
+from MonaiSKD.pacs.settings import Peer
+from MonaiSKD.pacs.tls import client_context
+from MonaiSKD.pacs.trouble import Later
+
+_DUPLICATE = 0x0111
+
+
+class Sender(Protocol):
+    """Takes finished DICOM objects to the PACS."""
+
+    def send(self, files: Sequence[Path]) -> None:
+        """Send objects; those that the PACS has already count as sent.
+
+        Raises:
+            Later: the PACS does not take them now.
+            SKDError: it refuses them.
+        """
+
+
+class StowSender:
+    """By STOW-RS."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def send(self, files: Sequence[Path]) -> None:
+        """Send objects, see :class:`Sender`."""
+        self._client.store(files)
+
+
+class StoreSender:
+    """By C-STORE."""
+
+    def __init__(self, peer: Peer) -> None:
+        self._peer = peer
+        self._context = client_context(peer.tls) if peer.tls is not None else None
+
+    def send(self, files: Sequence[Path]) -> None:
+        """Send objects, see :class:`Sender`."""
+        import pydicom
+        from pynetdicom import AE
+
+        peer = self._peer
+        ae = AE(peer.calling)
+        ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = peer.timeout
+        metas = [pydicom.dcmread(file, specific_tags=[], stop_before_pixels=True).file_meta for file in files]
+        for kind in dict.fromkeys((str(one.MediaStorageSOPClassUID), str(one.TransferSyntaxUID)) for one in metas):
+            ae.add_requested_context(*kind)
+        tls = (self._context, peer.host) if self._context is not None else None
+        association = ae.associate(peer.host, peer.port, ae_title=peer.ae_title, tls_args=tls)
+        if not association.is_established:
+            cause = f"the PACS {'rejects the association' if association.is_rejected else 'cannot be reached by DICOM'}"
+            raise Later(cause, "Check that it runs and knows our AE title; host, port and ae_title in [answer]")
+        try:
+            for file in files:
+                status = association.send_c_store(file)
+                _check(int(status.Status) if "Status" in status else None)
+        except (ValueError, RuntimeError) as error:  # no accepted context; the association was lost
+            if association.is_established:
+                remedy = "Let the PACS accept Comprehensive SR Storage and what heat_maps asks for"
+                raise SKDError("the report", "the PACS takes no such objects", remedy, "unsupported") from error
+            raise Later("the PACS breaks the association", "Look into its log") from error
+        finally:
+            if association.is_established:
+                association.release()
+
+
+def _check(status: int | None) -> None:
+    """What a C-STORE response means (PS3.4 B.2.3)."""
+    if status is None:
+        raise Later("the PACS does not answer a C-STORE", "Look into its log")
+    if status in (0x0000, _DUPLICATE) or status & 0xF000 == 0xB000:
+        return
+    if status & 0xFF00 == 0xA700:
+        raise Later("the PACS is out of resources", "Free some space there")
+    remedy = "Look up the status in PS3.4, Table B.2-1, and the PACS's log"
+    raise SKDError("the report", f"the PACS refuses it (status {status:04X}H)", remedy, "unsupported")
