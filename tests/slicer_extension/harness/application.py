@@ -39,12 +39,20 @@ class qSlicerApplication(qt.QApplication):
         self._settings = qt.QSettings()
         self._logic = slicer.vtkSlicerApplicationLogic()
         self._logic.SetMRMLScene(scene)
+        self._cache(scene, folder)
         self._colours = slicer.vtkMRMLColorLogic()
         self._colours.SetMRMLScene(scene)
         self._layout = LayoutManager(scene, self._logic)
         self._manager, self._extensions, self._modules = IOManager(scene), ExtensionsManagerModel(), ModuleManager()
         self._hierarchy = SubjectHierarchy(scene)
         self._window = MainWindow()
+
+    def _cache(self, scene: Any, folder: Path) -> None:
+        """A folder for what a bundle of files (.mrb) is unpacked into."""
+        self._remote, self._data = slicer.vtkMRMLRemoteIOLogic(), slicer.vtkDataIOManagerLogic()
+        self._remote.GetCacheManager().SetRemoteCacheDirectory(_made(folder / "cache"))
+        self._data.SetMRMLApplicationLogic(self._logic)
+        self._logic.SetMRMLSceneDataIO(scene, self._remote, self._data)
 
     def end(self) -> None:
         """Let go of the scene."""
@@ -187,9 +195,12 @@ class MainWindow(qt.QMainWindow):
 
 
 class ModuleManager(qt.QObject):
-    """Tells when a module goes."""
+    """Knows the modules, and tells when one goes."""
 
     moduleAboutToBeUnloaded = qt.Signal(str)
+
+    def module(self, name: str) -> Any:
+        return getattr(slicer.modules, name.lower(), None)
 
 
 def _made(folder: Path) -> str:

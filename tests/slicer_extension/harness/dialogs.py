@@ -47,7 +47,7 @@ class Dialogs:
         patch.setattr(qt.QDesktopServices, "openUrl", staticmethod(self._open))
         for kind in (qt.QDialog, qt.QMessageBox, qt.QFileDialog, qt.QInputDialog, qt.QProgressDialog):
             for name in ("exec", "exec_"):
-                patch.setattr(kind, name, self._execute, raising=False)
+                patch.setattr(kind, name, lambda dialog: self._execute(dialog), raising=False)
         patch.setattr(qt.QMenu, "exec", lambda menu, *_: self._take("menu", "", None), raising=False)
         patch.setattr(qt.QMenu, "exec_", lambda menu, *_: self._take("menu", "", None), raising=False)
 

@@ -74,6 +74,12 @@ class App:
         slicer.util.selectModule(module.name)
         return module.widgetRepresentation().self()
 
+    def close_module(self, name: str) -> None:
+        """The module goes, as when Slicer ends."""
+        for module in [one for one in self._opened if one.name == name]:
+            module.unload()
+            self._opened.remove(module)
+
     def use_packaging(self, install: Callable[[list[str]], None] | None = None) -> Any:
         """Make `slicer.packaging` importable, as in Slicer 5.12.
 
@@ -90,8 +96,8 @@ class App:
 
     def end(self) -> None:
         """Close windows, let go of the scene, and fail when Qt or VTK called code that raised."""
-        for module in self._opened:
-            module.unload()
+        for module in self._opened[:]:
+            self.close_module(module.name)
         for widget in self.qt.topLevelWidgets():
             widget.close()
             widget.deleteLater()

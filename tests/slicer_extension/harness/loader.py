@@ -21,6 +21,12 @@ class QUiLoader(Loader):
     def load(self, device: QIODevice, parent: QWidget | None = None) -> QWidget:
         """The widget of a .ui file; connections between stand-ins are made, too."""
         tree = ElementTree.fromstring(bytes(device.readAll().data()))
+        for one in tree.iter("widget"):
+            name = one.get("class", "")
+            if name not in self.availableWidgets() and self._stand_in(name) is None:
+                raise RuntimeError(
+                    f"{one.get('name')}: the test harness does not know the class {name} of the .ui file"
+                )
         connections = tree.find("connections")
         if connections is not None:
             tree.remove(connections)
@@ -45,8 +51,6 @@ class QUiLoader(Loader):
             widget = stand_in(parent)
             widget.setObjectName(own)
             return widget
-        if name not in self.availableWidgets():
-            raise RuntimeError(f"{own}: the class {name} of the .ui file is not known to the test harness")
         return super().createWidget(name, parent, own)
 
     @staticmethod

@@ -48,7 +48,7 @@ class ScriptedModule:
     def widgetRepresentation(self) -> Any:
         """The panel around the module's own, made when it is first asked for."""
         if self._panel is None:
-            self._panel = slicer.qMRMLWidget()
+            self._panel = slicer.qSlicerScriptedLoadableModuleWidget()
             self._panel.setLayout(qt.QVBoxLayout())
             widget = getattr(self._code, f"{self.name}Widget")(self._panel)
             self._panel._self = widget
@@ -60,6 +60,14 @@ class ScriptedModule:
     def unload(self) -> None:
         """Tell the panel that the module goes; forget its code."""
         slicer.app.moduleManager().moduleAboutToBeUnloaded.emit(self.name)
+        if self._panel is not None:
+            self._panel.close()
+            self._panel.deleteLater()
+            self._panel._self = None
+            qt.QApplication.sendPostedEvents(None, qt.QEvent.DeferredDelete)
+            delattr(slicer.modules, f"{self.name}Widget")
+        delattr(slicer.modules, self.name.lower())
+        self._panel = self.module = self._code = None
         sys.modules.pop(self.name, None)
 
 

@@ -33,7 +33,11 @@ class _OfScene(qt.QWidget):
 
 
 class qMRMLWidget(_OfScene):
-    """A widget that knows the scene; around a scripted module, self() is the module's own widget."""
+    """A widget that knows the scene."""
+
+
+class qSlicerScriptedLoadableModuleWidget(qMRMLWidget):
+    """The panel around a scripted module; self() is the module's own widget, in Python."""
 
     def self(self) -> Any:
         return self._self
@@ -199,4 +203,13 @@ class qMRMLNodeComboBox(_OfScene):
     selectNodeUponCreation = Property(bool, lambda self: self._select_new, setSelectNodeUponCreation)
 
 
-CLASSES = {one.__name__: one for one in (qMRMLWidget, qMRMLNodeComboBox, qMRMLPlotWidget, qMRMLPlotView)}
+CLASSES = {
+    one.__name__: one
+    for one in (
+        qMRMLNodeComboBox,
+        qMRMLPlotView,
+        qMRMLPlotWidget,
+        qMRMLWidget,
+        qSlicerScriptedLoadableModuleWidget,
+    )
+}
