@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Annotated
 
@@ -51,6 +52,34 @@ def test_signals_are_named_by_their_signature(app):
         qt.QLineEdit().connect("textChanged(str)", heard.append)
     with pytest.raises(TypeError, match="cannot be called"):
         button.connect("clicked(bool)", None)
+
+
+def test_what_only_pyside_takes_is_refused(app, tmp_path):
+    with pytest.raises(TypeError, match="no pathlib"):
+        qt.QFileInfo(tmp_path)
+    assert qt.QFileInfo(str(tmp_path)).exists()
+    assert qt.QIcon(qt.QPixmap(4, 4)).availableSizes()
+    with pytest.raises(TypeError, match="cannot hold"):
+        app.settings.setValue("a", tmp_path)
+    with pytest.raises(TypeError, match="type"):
+        app.settings.value("a", "", type=bool)
+    with pytest.raises(ValueError, match="checkStateChanged"):
+        qt.QCheckBox().connect("checkStateChanged(Qt::CheckState)", print)
+
+
+def test_widgets_belong_to_the_main_thread(app):
+    label, caught = qt.QLabel(), []
+
+    def touch() -> None:
+        try:
+            label.setText("x")
+        except RuntimeError as error:
+            caught.append(str(error))
+
+    thread = threading.Thread(target=touch)
+    thread.start()
+    thread.join()
+    assert caught == ["QLabel.setText: widgets belong to the main thread"]
 
 
 def test_the_combo_follows_the_scene(app, scene, add_volume):

@@ -34,6 +34,7 @@ class qSlicerApplication(qt.QApplication):
         for kind in (qt.QSettings.IniFormat, qt.QSettings.NativeFormat):
             qt.QSettings.setPath(kind, qt.QSettings.UserScope, str(folder))
         qt.QSettings.setDefaultFormat(qt.QSettings.IniFormat)
+        self.setQuitOnLastWindowClosed(False)
         self.setOrganizationName("MonaiSKD")
         self.setApplicationName("Slicer")
         self._settings = qt.QSettings()

@@ -55,9 +55,9 @@ class Dialogs:
         """Prepare the answers of the next dialogs of a kind."""
         self._answers[kind] += values
 
-    def unused(self) -> dict[str, list[Any]]:
-        """Answers that no dialog asked for."""
-        return {kind: list(values) for kind, values in self._answers.items() if values}
+    def unused(self) -> list[str]:
+        """Kinds of which an answer was prepared that no dialog asked for."""
+        return [kind for kind, values in self._answers.items() if values]
 
     def _take(self, kind: str, text: str, default: Any) -> Any:
         self.said.append((kind, text))

@@ -104,6 +104,7 @@ class App:
         self.qt.end()
         self.qt.sendPostedEvents(None, qt.QEvent.DeferredDelete)
         self.qt.processEvents()
+        assert not self._dialogs.unused(), "an answer was prepared that nothing asked for"
         assert not self.errors, "an error escaped into the event loop:\n" + "\n".join(self.errors)
 
     def _note(self, kind: type[BaseException], error: BaseException, trace: Any) -> None:

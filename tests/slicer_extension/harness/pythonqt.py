@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import PurePath
+from threading import get_ident, main_thread
 from typing import Any
 
 from PySide6.QtCore import SIGNAL, Property, QMetaObject, QObject
+from PySide6.QtWidgets import QWidget
 from shiboken6 import Object
 
+_MAIN = main_thread().ident
+# Signals that Qt 6 has and Qt 5, which Slicer 5.10 and 5.12 have, does not.
+_NEW = {"checkStateChanged"}
+# Classes that PySide6 makes of a pathlib.Path, and PythonQt only of a text.
+_PATHS = ("QFile", "QFileInfo", "QDir", "QIcon", "QPixmap", "QImage")
 _connect, _disconnect = QObject.connect, QObject.disconnect
 
 
@@ -21,6 +29,9 @@ def install(names: dict[str, Any]) -> None:
             _connections(one)
         if "__setattr__" in one.__dict__:
             one.__setattr__ = _set_known
+    for name in _PATHS:
+        _texts_only(names[name])
+    _plain_settings(names["QSettings"])
     QObject.name = property(lambda self: self.property("objectName"), lambda self, text: self.setObjectName(text))
     QObject.className = lambda self: self.metaObject().className()
 
@@ -45,6 +56,8 @@ def _connections(kind: type) -> None:
     own = {"connect": connect, "disconnect": disconnect}
 
     def look_up(self: QObject, name: str) -> Any:
+        if get_ident() != _MAIN and isinstance(self, QWidget):
+            raise RuntimeError(f"{type(self).__name__}.{name}: widgets belong to the main thread")
         return partial(own[name], self) if name in own else lookup(self, name)
 
     kind.__getattribute__ = look_up
@@ -62,8 +75,8 @@ def _both(action: Callable[..., Any], sender: QObject, signal: str, receiver: tu
         bound = getattr(sender, stand_in)
         return bool((bound.connect if action is _connect else bound.disconnect)(receiver[0]))
     kind = sender.metaObject()
-    if kind.indexOfSignal(_normal(signal)) < 0:
-        name = signal.partition("(")[0]
+    name = signal.partition("(")[0]
+    if kind.indexOfSignal(_normal(signal)) < 0 or name in _NEW:
         methods = [kind.method(index) for index in range(kind.methodCount())]
         alike = [bytes(one.methodSignature()).decode() for one in methods if bytes(one.name()).decode() == name]
         alike += [one for one in getattr(sender, "mrml_signals", {}) if one.startswith(f"{name}(")]
@@ -128,3 +141,30 @@ def _set_known(self: QObject, name: str, value: Any) -> None:
     if ours and not name.startswith("_") and not hasattr(found, "__set__"):
         raise AttributeError(f"{kind.__name__!r} has no property {name!r} that could be set")
     Object.__setattr__(self, name, value)
+
+
+def _texts_only(kind: type) -> None:
+    make = kind.__init__
+
+    def init(self: Any, *args: Any, **options: Any) -> None:
+        if any(isinstance(one, PurePath) for one in args):
+            raise TypeError(f"{kind.__name__} takes no pathlib.Path in PythonQt: {args}")
+        make(self, *args, **options)
+
+    kind.__init__ = init
+
+
+def _plain_settings(kind: type) -> None:
+    """PySide6 pickles what QSettings cannot hold, and converts to a type; PythonQt does neither."""
+    put, get = kind.setValue, kind.value
+
+    def set_value(self: QObject, key: str, value: Any) -> None:
+        parts = value if isinstance(value, (list, tuple)) else [value]
+        if not all(one is None or type(one) in (str, bool, int, float, bytes) for one in parts):
+            raise TypeError(f"QSettings cannot hold {value!r}")
+        put(self, key, value)
+
+    def value(self: QObject, key: str, default: Any = None) -> Any:
+        return get(self, key, default)
+
+    kind.setValue, kind.value = set_value, value
