@@ -54,6 +54,7 @@ def classify(
     wishes: Wishes,
     *,
     recursive: bool = False,
+    gather: bool = False,
     out: TextIO | None = None,
     err: TextIO | None = None,
 ) -> Totals:
@@ -64,6 +65,7 @@ def classify(
         paths: files and folders.
         wishes: the outputs.
         recursive: whether folders below the named ones are walked, too.
+        gather: whether DICOM files that are named one by one are joined by series.
         out: where answers go; standard output by default.
         err: where progress and notes go; standard error by default.
 
@@ -75,7 +77,8 @@ def classify(
     """
     out, err = out or sys.stdout, err or sys.stderr
     skipped: list[str] = []
-    sources = list(find_sources(paths, classifier.contract.rule, recursive=recursive, on_skip=skipped.append))
+    rule = classifier.contract.rule
+    sources = list(find_sources(paths, rule, recursive=recursive, gather=gather, on_skip=skipped.append))
     if not sources:
         remedy = "Name files, or folders that hold images; folders below them are walked with --recursive"
         raise SKDError(", ".join(map(str, paths)), "there is no image", remedy, code="not_found")

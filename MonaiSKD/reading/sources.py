@@ -50,6 +50,7 @@ def find_sources(
     rule: CanonicalRule,
     *,
     recursive: bool = False,
+    gather: bool = False,
     on_skip: Callable[[str], None] | None = None,
 ) -> Iterator[Source]:
     """Find what is to be classified.
@@ -68,6 +69,7 @@ def find_sources(
         paths: files and folders.
         rule: its modality decides whether DICOM files are gathered.
         recursive: whether folders below the named ones are walked, too.
+        gather: whether DICOM files that are named one by one are joined by series, as those of a folder are.
         on_skip: called with the path of each file in a folder that is no image.
 
     Example:
@@ -95,7 +97,7 @@ def find_sources(
                 yield Source(str(file), (str(file),), error=refusal)
                 continue
             # What is named by itself, and a file of several frames, is not joined with others.
-            if is_alone or len(slices) > 1:
+            if (is_alone and not gather) or len(slices) > 1:
                 yield from (_source(stack, str(file)) for stack in stacks_of(slices))
             else:
                 gathered += slices

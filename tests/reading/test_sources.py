@@ -123,6 +123,15 @@ def test_a_named_slice_is_not_joined_with_others(tmp_path: Path) -> None:
     assert [source.files for source in find_sources(files[:2], MR)] == [(str(file),) for file in files[:2]]
 
 
+def test_named_slices_are_joined_where_that_is_asked_for(tmp_path: Path) -> None:
+    files = [
+        *write_series(tmp_path, SeriesInstanceUID="1.1", name="a{}"),
+        *write_series(tmp_path, SeriesInstanceUID="1.2", name="b{}"),
+    ]
+    found = list(find_sources(files, MR, gather=True))
+    assert [len(source.files) for source in found] == [len(files) // 2] * 2
+
+
 def test_sizes_orientations_and_localizers_do_not_mix(tmp_path: Path) -> None:
     write_series(tmp_path, name="axial{}")
     write_series(tmp_path, plane="sagittal", name="sagittal{}")
