@@ -6,9 +6,11 @@ keeps a whole object in memory whatever its size, and shakes TLS hands in the th
 
 from __future__ import annotations
 
+import logging
 import socket
 import ssl
 import struct
+import sys
 import time
 from typing import Any
 
@@ -16,6 +18,8 @@ from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
+
+from MonaiSKD.pacs.log import log
 
 _HEAD = 6
 _P_DATA = 0x04
@@ -29,16 +33,13 @@ class GuardedSocket(AssociationSocket):
     """A connection that reads a unit within a time and sizes; what breaks them is answered with A-ABORT.
 
     Args:
-        association: that it belongs to.
-        client_socket: the accepted connection.
+        plain: the connection as pynetdicom made it; it has announced itself already, so this one takes its place.
         seconds: for a whole unit, from its first byte.
         object_bytes: of a whole message.
     """
 
-    def __init__(
-        self, association: Association, client_socket: socket.socket, seconds: float, object_bytes: int
-    ) -> None:
-        super().__init__(association, client_socket=client_socket)
+    def __init__(self, plain: AssociationSocket, seconds: float, object_bytes: int) -> None:
+        self.__dict__.update(plain.__dict__)
         self._seconds, self._object_bytes = seconds, object_bytes
         self._deadline = 0.0
         self.message_bytes = 0
@@ -94,8 +95,19 @@ class _Handler(RequestHandler):
 
     def _create_association(self) -> Association:
         association = super()._create_association()
-        association.set_socket(GuardedSocket(association, self.request, self.server.seconds, self.server.object_bytes))
+        plain = association.dul.socket
+        assert plain is not None
+        association.dul.socket = GuardedSocket(plain, self.server.seconds, self.server.object_bytes)
         return association
+
+
+class GuardedEntity(AE):
+    """An application entity whose limit of associations counts those that were asked for, not silent connections."""
+
+    @property
+    def active_associations(self) -> list[Association]:
+        """Associations that were asked for and have not ended."""
+        return [one for one in super().active_associations if one.requestor.primitive is not None]
 
 
 class GuardedServer(ThreadedAssociationServer):
@@ -139,7 +151,8 @@ class GuardedServer(ThreadedAssociationServer):
         return len(self.active_associations) < self._connections
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A connection that failed before it was an association is closed, and that is all."""
+        """A connection that failed before it was an association, such as in its TLS handshake, is closed."""
+        log("connection failed", logging.WARNING, reason=type(sys.exc_info()[1]).__name__)
 
 
 def _message_ended(event: evt.Event) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 
-from pynetdicom import AE, evt
+from pynetdicom import evt
 
 from MonaiSKD.errors import SKDError
 from MonaiSKD.pacs.clock import Rate
-from MonaiSKD.pacs.guard import GuardedServer
+from MonaiSKD.pacs.guard import GuardedEntity, GuardedServer
 from MonaiSKD.pacs.incoming import Incoming
 from MonaiSKD.pacs.log import log
 from MonaiSKD.pacs.settings import Limits, Listen
@@ -51,7 +51,7 @@ class Listener:
 
     def __init__(self, settings: Listen, limits: Limits, incoming: Incoming, rate: Rate, stop: threading.Event) -> None:
         self._incoming, self._rate, self._stop = incoming, rate, stop
-        ae = AE(settings.ae_title)
+        ae = GuardedEntity(settings.ae_title)
         ae.require_called_aet = True
         ae.require_calling_aet = list(settings.allow)
         ae.maximum_associations = settings.associations
@@ -88,7 +88,8 @@ class Listener:
         """Stop listening; associations under way are aborted, and their senders send again."""
         self._server.shutdown()
         for association in self._server.active_associations:
-            association.abort()
+            if association.is_established:
+                association.abort()
         self._thread.join(5)
 
     def _store(self, event: evt.Event) -> int:
