@@ -1,0 +1,91 @@
+"""How good the models are on the images that readers have labelled, and how far the readers agree."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from monailabel.interfaces.tasks.scoring import ScoringMethod
+
+from MonaiSKD.errors import SKDError
+from MonaiSKD.files import read_json, write_json
+from MonaiSKD.label_app.answers import answer
+from MonaiSKD.label_app.datastore import ReaderDatastore
+from MonaiSKD.label_app.opinions import disagreements, majority
+from MonaiSKD.label_app.served import ServedModel
+
+_FILE = "scoring.json"
+
+
+class Metrics(ScoringMethod):
+    """A model's metrics on the labelled images, with intervals; also kept in APP/model/NAME/scoring.json."""
+
+    def __init__(self, model: ServedModel) -> None:
+        super().__init__(f"Metrics of {model.name} on the labelled images")
+        self.model = model
+
+    def info(self) -> dict[str, Any]:
+        """With what was measured last."""
+        file = self.model.home / _FILE
+        return {**super().info(), "last": read_json(file) if file.exists() else None}
+
+    def __call__(self, request: Mapping[str, Any], datastore: ReaderDatastore) -> dict[str, Any]:
+        """Measure.
+
+        The images that the model was trained on are among them, if it was trained here: "trained_here" tells, and then
+        the figures are no estimate for new images. Those of the run's own test split stand in the model's metrics.
+
+        Raises:
+            SKDError: no image has a label that is one of the model's classes.
+        """
+        from MonaiSKD.evaluation import classification_metrics
+
+        classifier, version = self.model.classifier, self.model.current
+        names = list(classifier.contract.class_names)
+        rows, labels, left = [], [], Counter[str]()
+        for image, opinions in sorted(datastore.opinions().items()):
+            label = majority(opinions)
+            if label not in names:
+                left["tie" if label is None else "other class"] += 1
+                continue
+            line = answer(classifier, datastore.image_path(image), image).line
+            if "probabilities" not in line:
+                left[str(line["error"]["code"])] += 1
+                continue
+            row = np.array([line["probabilities"][name] for name in names])
+            rows.append(row / row.sum())  # the line's numbers are rounded
+            labels.append(names.index(label))
+        if not rows:
+            raise SKDError("labels", "none is one of the model's classes", f"Label images as {', '.join(names)}")
+        found = {
+            "model": self.model.name,
+            "version": version.id,
+            "trained_here": version.note.get("origin") == "training",
+            "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "left_out": dict(left),
+            "metrics": classification_metrics(np.stack(rows), np.array(labels), names),
+        }
+        write_json(self.model.home / _FILE, found)
+        return found
+
+
+class Readers(ScoringMethod):
+    """How far the readers agree, pair by pair, and on which images they do not."""
+
+    def __init__(self) -> None:
+        super().__init__("Agreement of the readers")
+
+    def __call__(self, request: Mapping[str, Any], datastore: ReaderDatastore) -> dict[str, Any]:
+        """Count."""
+        of_images = datastore.opinions()
+        both, same = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+        for opinions in of_images.values():
+            for one, other in combinations(opinions, 2):  # by the reader's name
+                both[one.reader, other.reader] += 1
+                same[one.reader, other.reader] += one.label == other.label
+        pairs = [{"readers": list(pair), "images": both[pair], "agree": same[pair]} for pair in sorted(both)]
+        return {"images": len(of_images), "pairs": pairs, "disagreements": disagreements(of_images)}

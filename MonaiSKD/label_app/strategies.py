@@ -1,0 +1,155 @@
+"""Which image to label next: any, the first, the one the model is least sure of, or where two students disagree."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from monailabel.interfaces.tasks.strategy import Strategy
+
+from MonaiSKD.errors import SKDError
+from MonaiSKD.label_app.answers import ANSWER_KEY, answer
+from MonaiSKD.label_app.datastore import ReaderDatastore
+from MonaiSKD.label_app.served import ServedModel
+from MonaiSKD.label_app.students import Students, entropy, has_students
+
+# Images that one request looks at for the first time; a reader waits for it.
+_AT_ONCE = 200
+
+Pick = dict[str, Any] | None
+
+
+class RandomImage(Strategy):
+    """Any image without a label."""
+
+    def __init__(self) -> None:
+        super().__init__("Any image without a label")
+
+    def __call__(self, request: Mapping[str, Any], datastore: ReaderDatastore) -> Pick:
+        """Its id; None where all are labelled."""
+        # MONAI Label's own fails where all images were offered within this second.
+        images = datastore.get_unlabeled_images()
+        return {"id": random.choice(images)} if images else None
+
+
+class FirstImage(Strategy):
+    """The first image without a label, by its id."""
+
+    def __init__(self) -> None:
+        super().__init__("The first image without a label")
+
+    def __call__(self, request: Mapping[str, Any], datastore: ReaderDatastore) -> Pick:
+        """Its id; None where all are labelled."""
+        images = datastore.get_unlabeled_images()
+        return {"id": images[0]} if images else None
+
+
+class _ByScore(Strategy):
+    """The image with the highest score among those without a label; scores are kept per model file and image."""
+
+    def __init__(self, description: str, models: Mapping[str, ServedModel]) -> None:
+        super().__init__(description)
+        self.models = models
+        self._known: dict[tuple[str, int, str, int], float] = {}
+
+    def score(self, model: ServedModel, image: str, datastore: ReaderDatastore) -> float:
+        """How much a label would teach; NaN where the image cannot be read."""
+        raise NotImplementedError
+
+    def __call__(self, request: Mapping[str, Any], datastore: ReaderDatastore) -> Pick:
+        """Its id and score, and how many images were looked at; None where none has a score.
+
+        Args:
+            request: "model": whose; the first one's by default.
+            datastore: where the images are.
+
+        Raises:
+            SKDError: there is no such model.
+        """
+        model = self._model(request.get("model"))
+        images = datastore.get_unlabeled_images()
+        random.shuffle(images)
+        version = model.current.file
+        made = version.stat().st_mtime_ns
+        scores: dict[str, float] = {}
+        new = 0
+        for image in images:
+            path = datastore.image_path(image)
+            key = (str(version), made, image, path.stat().st_mtime_ns)
+            if key not in self._known:
+                if new == _AT_ONCE:
+                    continue
+                new += 1
+                self._known[key] = self.score(model, image, datastore)
+            scores[image] = self._known[key]
+        answered = {image: score for image, score in scores.items() if not np.isnan(score)}
+        if not answered:
+            return None
+        best = max(sorted(answered), key=lambda image: answered[image])
+        return {"id": best, "model": model.name, "score": answered[best], "considered": len(scores), "of": len(images)}
+
+    def _model(self, name: Any) -> ServedModel:
+        models = self.candidates()
+        if name is None and models:
+            return next(iter(models.values()))
+        if not isinstance(name, str) or name not in models:
+            known = ", ".join(models) or "none"
+            raise SKDError(f"model {str(name)[:80]!r}", "cannot be asked for this", f"Use one of: {known}", "not_found")
+        return models[name]
+
+    def candidates(self) -> dict[str, ServedModel]:
+        """The models that can be asked."""
+        return dict(self.models)
+
+
+class HighestEntropy(_ByScore):
+    """The image whose probabilities are closest to even."""
+
+    def __init__(self, models: Mapping[str, ServedModel]) -> None:
+        super().__init__("The image that the model is least sure of (highest entropy)", models)
+
+    def score(self, model: ServedModel, image: str, datastore: ReaderDatastore) -> float:
+        """Entropy in bits; what /batch/infer has stored of this model is not computed again."""
+        stored = datastore.models_answer(image)
+        line = stored[ANSWER_KEY] if stored else {}
+        if line.get("model", {}).get("sha256") != model.classifier.model.sha256:
+            line = answer(model.classifier, datastore.image_path(image), image).line
+        return entropy(list(line["probabilities"].values())) if "probabilities" in line else float("nan")
+
+
+class StudentsDisagree(_ByScore):
+    """The image that the two students of the model's run answer most differently."""
+
+    def __init__(self, models: Mapping[str, ServedModel]) -> None:
+        super().__init__("The image that the two students of a run disagree on most", models)
+        self._open: tuple[Path, Students] | None = None
+
+    def candidates(self) -> dict[str, ServedModel]:
+        """Those whose run folder keeps both students."""
+        return {name: model for name, model in self.models.items() if has_students(model.current.file)}
+
+    def score(self, model: ServedModel, image: str, datastore: ReaderDatastore) -> float:
+        """Jensen-Shannon divergence in bits."""
+        run = model.current.file.parent
+        if self._open is None or self._open[0] != run:
+            self._open = (run, Students(run))
+        return float(self._open[1].disagreement([datastore.image_path(image)])[0])
+
+
+def strategies(models: Mapping[str, ServedModel]) -> dict[str, Strategy]:
+    """All of them, by the name they are asked by."""
+    return {
+        "random": RandomImage(),
+        "first": FirstImage(),
+        "entropy": HighestEntropy(models),
+        "disagreement": StudentsDisagree(models),
+    }
+
+
+def is_offered(strategy: Strategy) -> bool:
+    """Whether there is a model that it can ask, now."""
+    candidates: Callable[[], Mapping[str, Any]] | None = getattr(strategy, "candidates", None)
+    return candidates is None or bool(candidates())
