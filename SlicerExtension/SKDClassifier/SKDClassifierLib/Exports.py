@@ -81,6 +81,30 @@ def save_heat_map(heat_node: Any, path: str | Path) -> Path:
     return Path(path)
 
 
+def model_file(paths: Iterable[Path], result: Result) -> Path:
+    """The file of the very model that gave a result.
+
+    Args:
+        paths: model files to look among.
+        result: what it said.
+
+    Raises:
+        SKDError: it is not among them, or the answer came from a server.
+    """
+    from MonaiSKD.errors import SKDError
+    from MonaiSKD.runtime.contract import unsealed
+
+    wanted = result.model
+    for path in paths:
+        try:
+            if wanted.sha256 and unsealed(path.read_bytes()) == wanted.sha256:
+                return path
+        except (OSError, ValueError):  # not this one
+            continue
+    cause = "the model that gave this answer is not among the models of this computer"
+    raise SKDError(f"{wanted.name} {wanted.version}".strip(), cause, "Add its file, or classify again", "model")
+
+
 def sr_arguments(model: str | Path, files: Sequence[str], folder: str | Path, listing: Path) -> list[str]:
     """What a child process is started with to write DICOM SR: always from the files, never from volume nodes.
 
@@ -100,7 +124,7 @@ def sr_arguments(model: str | Path, files: Sequence[str], folder: str | Path, li
         remedy = "Load the image through the DICOM module, then classify it; or write a CSV"
         raise SKDError("DICOM SR", "the image was not loaded from the DICOM database", remedy, "unsupported")
     listing.write_text("\n".join(files), encoding="utf-8")
-    return ["classify", str(model), f"@{listing}", "--sr", str(folder), "--events"]
+    return ["classify", str(model), f"@{listing}", "--gather", "--sr", str(folder), "--events"]
 
 
 def import_into_database(folder: str | Path) -> int:

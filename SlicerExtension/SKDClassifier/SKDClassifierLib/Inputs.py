@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import slicer
 import vtk
 
+from SKDClassifierLib import HeatMapNode
+
 if TYPE_CHECKING:
     from MonaiSKD.reading import CanonicalRule, Series
 
 # Set by Slicer's DICOM plugins: the SOP Instance UIDs behind a volume, with blanks between.
 INSTANCE_UIDS = "DICOM.instanceUIDs"
+# Set on volumes that this module loaded from a DICOM file outside of the database: that file.
+FILE = "SKDClassifier.file"
 _CHOOSE = "Choose a scalar volume: a radiograph, a CT or an MR"
 
 
@@ -29,6 +34,27 @@ class DicomDatabase(Protocol):
 
     def seriesForStudy(self, uid: str) -> list[str]:
         """The series of a study."""
+
+    def patients(self) -> list[str]:
+        """All patients, by the database's own numbers."""
+
+    def studiesForPatient(self, patient: str) -> list[str]:
+        """The studies of a patient."""
+
+    def nameForPatient(self, patient: str) -> str:
+        """The patient's name."""
+
+    def descriptionForStudy(self, uid: str) -> str:
+        """The study's description."""
+
+    def fieldForStudy(self, field: str, uid: str) -> str:
+        """A column of the study's row, such as StudyDate."""
+
+    def fieldForSeries(self, field: str, uid: str) -> str:
+        """A column of the series' row, such as Modality."""
+
+    def instanceValue(self, uid: str, tag: str) -> str:
+        """An entry of an instance's header."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,6 +165,12 @@ def prepare(node: Any, rule: CanonicalRule, database: DicomDatabase | None = Non
     return read(capture(node, database), rule)
 
 
+def study_of(node: Any, database: DicomDatabase | None) -> str:
+    """The study that a volume was loaded from; empty text where that is not known."""
+    uids = (node.GetAttribute(INSTANCE_UIDS) or "").split() if node is not None else []
+    return database.instanceValue(uids[0], "0020,000D") if uids and database is not None else ""
+
+
 def grey(captured: CapturedVolume) -> np.ndarray:
     """The voxels (K, J, I), of a grey picture that was saved in colours, too.
 
@@ -176,13 +208,8 @@ def unchanged(captured: CapturedVolume, scene: Any) -> Any:
 
 
 def dicom_files(node: Any, database: DicomDatabase | None) -> tuple[str, ...]:
-    """The files behind a volume that was loaded from the DICOM database; empty where there are none."""
+    """The DICOM files behind a volume; empty where none are known."""
     return tuple(_files(node, database))
-
-
-def study_files(study: str, database: DicomDatabase) -> tuple[str, ...]:
-    """The files of a study in the DICOM database."""
-    return tuple(file for series in database.seriesForStudy(study) for file in database.filesForSeries(series))
 
 
 def _values(node: Any) -> np.ndarray:
@@ -196,6 +223,8 @@ def _values(node: Any) -> np.ndarray:
         raise SKDError(name, "is a segmentation, not an image", _CHOOSE, "not_an_image")
     if not node.IsA("vtkMRMLScalarVolumeNode"):
         raise SKDError(name, f"is no volume ({node.GetNodeTagName()})", _CHOOSE, "not_an_image")
+    if HeatMapNode.is_heat_map(node):
+        raise SKDError(name, "is a heat map, not an image", "Choose the image that it belongs to", "not_an_image")
     image = node.GetImageData()
     if image is None or image.GetNumberOfPoints() == 0 or image.GetPointData().GetScalars() is None:
         raise SKDError(name, "holds no voxels", "Load the image again", "damaged")
@@ -209,7 +238,13 @@ def _values(node: Any) -> np.ndarray:
 
 def _files(node: Any, database: DicomDatabase | None) -> Iterator[str]:
     """The files behind a volume, each looked up when it is asked for."""
-    if node is None or database is None:
+    if node is None:
+        return
+    own = node.GetAttribute(FILE)
+    if own and Path(own).is_file():
+        yield own
+        return
+    if database is None:
         return
     for uid in (node.GetAttribute(INSTANCE_UIDS) or "").split():
         file = database.fileForInstance(uid)

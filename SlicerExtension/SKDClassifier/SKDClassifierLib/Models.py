@@ -54,6 +54,10 @@ class ModelEntry:
         kind = MODALITIES.get(self.modality, "")
         return " ".join((self.id, self.title, kind, *self.classes, self.description, self.words)).lower()
 
+    def fits(self, text: str) -> bool:
+        """Whether it holds all words of a text, in any case."""
+        return all(word in self.text() for word in text.lower().split())
+
 
 class Catalogue:
     """The models of the bundles, and those in a folder of the user's.
@@ -80,8 +84,7 @@ class Catalogue:
 
     def search(self, text: str) -> list[ModelEntry]:
         """The entries that hold all words of a text, in any case."""
-        words = text.lower().split()
-        return [entry for entry in self.entries() if all(word in entry.text() for word in words)]
+        return [entry for entry in self.entries() if entry.fits(text)]
 
     def find(self, id_or_path: str) -> ModelEntry:
         """The entry of an id; of a model file that is not in the list, too.

@@ -39,6 +39,8 @@ class Logic(Protocol):
 class Catalogue(Protocol):
     """The models that can be chosen. See :class:`SKDClassifierLib.Models.Catalogue`."""
 
+    folder: Path
+
     def entries(self) -> list[ModelEntry]:
         """All of them; damaged files appear, too, with their `error`."""
 
@@ -98,6 +100,9 @@ class Task(Protocol):
     def cancel(self) -> None:
         """Ask it to end; `on_cancelled` follows."""
 
+    def abandon(self) -> None:
+        """Ask it to end, and call nothing any more."""
+
 
 class TaskFactory(Protocol):
     """Makes a task that is not started yet; its callbacks come on the main thread."""
@@ -123,6 +128,9 @@ class Child(Protocol):
 
     def stop(self) -> None:
         """Ask it to end in order; after a grace time its process tree is killed. `on_end` follows."""
+
+    def abandon(self) -> None:
+        """Stop it, and call nothing any more."""
 
 
 class ChildFactory(Protocol):

@@ -130,16 +130,21 @@ def read(text_node: Any) -> StoredResult:
     return StoredResult(text_node, table, heat, volume, result, points, str(content["title"]), source)
 
 
-def find(scene: Any, on_damaged: Callable[[str, Exception], None] | None = None) -> list[StoredResult]:
-    """All results in the scene, the latest last.
+def find(
+    scene: Any, on_damaged: Callable[[str, Exception], None] | None = None, volume: Any = None
+) -> list[StoredResult]:
+    """The results in the scene, the latest last.
 
     Args:
         scene: the MRML scene.
         on_damaged: told the name of a node whose text cannot be read, and why.
+        volume: look for the results of this volume only.
     """
     found = []
     for node in slicer.util.getNodesByClass("vtkMRMLTextNode", scene):
         if node.GetAttribute(ATTRIBUTE) is None:
+            continue
+        if volume is not None and node.GetNodeReference(VOLUME) is not volume:
             continue
         try:
             found.append(read(node))
@@ -151,7 +156,7 @@ def find(scene: Any, on_damaged: Callable[[str, Exception], None] | None = None)
 
 def for_volume(scene: Any, volume: Any) -> list[StoredResult]:
     """The results of one volume, the latest last."""
-    return [one for one in find(scene) if one.volume_node is not None and one.volume_node is volume]
+    return find(scene, volume=volume) if volume is not None else []
 
 
 def remove(scene: Any, stored: StoredResult) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import PurePath
@@ -56,7 +57,7 @@ def _connections(kind: type) -> None:
     own = {"connect": connect, "disconnect": disconnect}
 
     def look_up(self: QObject, name: str) -> Any:
-        if get_ident() != _MAIN and isinstance(self, QWidget):
+        if get_ident() != _MAIN and issubclass(type(self), QWidget):  # isinstance would look up __class__ here
             raise RuntimeError(f"{type(self).__name__}.{name}: widgets belong to the main thread")
         return partial(own[name], self) if name in own else lookup(self, name)
 
@@ -73,7 +74,8 @@ def _both(action: Callable[..., Any], sender: QObject, signal: str, receiver: tu
         raise TypeError(f"{signal}: cannot be connected with {receiver[0]!r}, which cannot be called")
     if stand_in is not None:
         bound = getattr(sender, stand_in)
-        return bool((bound.connect if action is _connect else bound.disconnect)(receiver[0]))
+        with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # False tells that it was not connected
+            return bool((bound.connect if action is _connect else bound.disconnect)(receiver[0]))
     kind = sender.metaObject()
     name = signal.partition("(")[0]
     if kind.indexOfSignal(_normal(signal)) < 0 or name in _NEW:
