@@ -9,6 +9,7 @@ import unittest
 from pathlib import Path
 from typing import Any
 
+import qt
 import slicer
 from SKDClassifierLib import Logic, Package, Samples
 from SKDClassifierLib.ParameterNode import SKDParameterNode
@@ -80,12 +81,14 @@ class SKDClassifierWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.removeObservers()
         if self.panel is not None:
             self.panel.cleanup()
+            self.panel = None
 
     def _on_close(self, _caller: Any, _event: Any) -> None:
         self.panel.scene_closing()
 
     def _on_scene(self, _caller: Any, _event: Any) -> None:
-        self.panel.enter()
+        """The scene is another: shown once everything else that follows the scene, such as selectors, has done so."""
+        qt.QTimer.singleShot(0, self.enter)
 
 
 class SKDClassifierLogic(ScriptedLoadableModuleLogic, Logic.Logic):

@@ -1,0 +1,145 @@
+"""The whole module, opened as Slicer opens it: the panel, its tabs, the scene, and the pictures of the documents.
+
+The pictures go into the folder that MONAI_SKD_PICTURES names (`make slicer-pictures`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import slicer
+from harness import composite, observers, pixels_of, render_slice, screenshot, wait_until
+from SKDClassifierLib import ResultNodes, Samples
+
+MODULE = Path(__file__).parents[2] / "SlicerExtension" / "SKDClassifier" / "SKDClassifier.py"
+WIDTH = 430
+WANTED = {"SKDChestRadiograph": "chest_xray", "SKDLungCT": "lung_ct", "SKDBrainMR": "brain_mri"}
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    return Path(os.environ.get("MONAI_SKD_PICTURES") or tmp_path)
+
+
+@pytest.fixture
+def panel(app: Any) -> Iterator[Any]:
+    """The panel of the opened module."""
+    yield app.open_module(MODULE).panel
+    app.close_module("SKDClassifier")
+
+
+def answered(panel: Any, name: str) -> Any:
+    """The stored result of a sample by its model, through the buttons."""
+    volume = Samples.load(name)
+    tab = panel.classify_tab
+    tab.ui.volumeSelector.setCurrentNode(volume)
+    tab.choose_model(WANTED[name])
+    assert tab.ui.classifyButton.enabled
+    tab.ui.classifyButton.click()
+    wait_until(lambda: bool(ResultNodes.for_volume(slicer.mrmlScene, volume)), 60)
+    (stored,) = ResultNodes.for_volume(slicer.mrmlScene, volume)
+    return stored
+
+
+def pictured(panel: Any, path: Path) -> Any:
+    """A screenshot as high as Slicer's scroll area lets the panel be."""
+    panel.widget.resize(WIDTH, 100)
+    panel.widget.show()
+    for _round in range(3):  # what is wrapped and what was shown just now settle in rounds
+        slicer.app.processEvents()
+        panel.widget.resize(WIDTH, max(panel.widget.heightForWidth(WIDTH), panel.widget.sizeHint.height()))
+    return screenshot(panel.widget, path)
+
+
+def test_at_first_it_says_what_to_do(panel):
+    assert panel.ui.tabs.currentIndex == 0
+    assert not panel.classify_tab.ui.classifyButton.enabled
+    assert "Load an image" in panel.classify_tab.ui.hintLabel.text
+    assert panel.ui.disclaimerLabel.text == "Research only, not for clinical use."
+
+
+@pytest.mark.parametrize("name", WANTED)
+def test_a_sample_is_answered_and_pictured(app, panel, pictures, name):
+    stored = answered(panel, name)
+    assert app.dialogs == []
+    assert stored.result.label in panel.classify_tab.view.ui.sentenceLabel.text
+    image = pictured(panel, pictures / f"slicer-{WANTED[name]}.png")
+    assert len({tuple(pixel) for pixel in pixels_of(image).reshape(-1, 3)[::97]}) > 5
+    with_heat = pixels_of(render_slice("Red"))
+    panel.classify_tab.view.ui.heatMapCheck.setChecked(False)
+    without = pixels_of(render_slice("Red"))
+    assert (with_heat != without).any(axis=-1).mean() > 0.01
+    assert (without[..., 0] == without[..., 2]).all()  # grey
+    panel.classify_tab.view.ui.heatMapCheck.setChecked(True)
+
+
+def test_the_picture_of_the_readme(panel, pictures):
+    """Panel, slices and overlay side by side."""
+    answered(panel, "SKDBrainMR")
+    pictured(panel, pictures / "slicer.png")
+    slices = [render_slice(view) for view in ("Red", "Yellow", "Green")]
+    composite(panel.widget, slices, pictures / "slicer.png")
+    assert (pictures / "slicer.png").stat().st_size > 30_000
+
+
+def test_the_other_tabs_are_pictured(panel, pictures):
+    for index, name in ((1, "train"), (2, "place")):
+        panel.ui.tabs.setCurrentIndex(index)
+        image = pictured(panel, pictures / f"slicer-{name}.png")
+        assert len({tuple(pixel) for pixel in pixels_of(image).reshape(-1, 3)[::97]}) > 3
+
+
+def test_a_new_scene_is_followed_and_a_result_shown_again(app, panel, tmp_path):
+    answered(panel, "SKDBrainMR")
+    shown = panel.classify_tab.view.ui.sentenceLabel.text
+    path = str(tmp_path / "scene.mrb")
+    assert slicer.util.saveScene(path)
+    app.close_scene()
+    assert panel.classify_tab.view.widget.isHidden()
+    wait_until(lambda: panel.services.parameter_node is not None)
+    assert panel.services.parameter_node.inputVolume is None
+    slicer.util.loadScene(path)
+    wait_until(lambda: panel.classify_tab.ui.volumeSelector.currentNode() is not None)
+    assert panel.classify_tab.ui.volumeSelector.currentNode().GetName() == "SKDBrainMR"
+    assert panel.classify_tab.view.ui.sentenceLabel.text == shown
+    assert not panel.classify_tab.view.widget.isHidden()
+
+
+def test_twenty_scenes_leave_no_observers(app, panel):
+    answered(panel, "SKDBrainMR")
+    counts = []
+    for _round in range(20):
+        app.close_scene()
+        wait_until(lambda: panel.services.parameter_node is not None)
+        Samples.load("SKDBrainMR")
+        counts.append(observers(slicer.mrmlScene))
+    assert len(set(counts[2:])) == 1
+
+
+def test_samples_are_offered_and_survive_the_loss_of_their_file(app, panel):
+    import SampleData
+
+    Samples.register()
+    sources = slicer.modules.sampleDataSources[Samples.CATEGORY]
+    assert [source.sampleName for source in sources] == list(WANTED)
+    (node,) = sources[0].customDownloader(sources[0])
+    assert node.GetName() == "SKDChestRadiograph"
+    path = Path(slicer.app.temporaryPath) / Samples.CATEGORY / "SKDChestRadiograph.nii.gz"
+    path.unlink()
+    assert SampleData.SampleDataLogic is not None
+    assert Samples.load("SKDChestRadiograph") is not None
+    assert path.is_file()
+
+
+def test_the_modules_own_test_runs(app, panel):
+    """ScriptedLoadableModuleTest: what people run inside Slicer, here on the stand-ins."""
+    import SKDClassifier
+
+    case = SKDClassifier.SKDClassifierTest()
+    for name in ("test_samples_are_answered", "test_results_survive_the_scene", "test_what_is_no_image_is_refused"):
+        case.setUp()
+        getattr(case, name)()
