@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import re
@@ -21,7 +22,8 @@ from SKDClassifierLib import Package, Processes
 from SKDClassifierLib.Requirements import Environment, Requirement, Requirements
 
 WHEELS_SETTING = "SKDClassifier/wheelsFolder"
-_REMEDY = "Check the network, or name a folder of wheels where it says where it runs, then try again"
+_REMEDY = 'Check the network, or name a folder of wheels in the tab "Where it runs", then try again'
+_CONFLICT = "The conflict is caused by:"  # as pip says it
 
 
 class Installer:
@@ -156,6 +158,8 @@ class Installer:
             except subprocess.CalledProcessError as error:
                 said = last_words(log) or _("it ended with code {code}").format(code=error.returncode)
                 remedy = _("Put the missing wheels into {folder}").format(folder=folder) if folder else _(_REMEDY)
+                if said.startswith(_CONFLICT):
+                    remedy = _("Nothing was replaced. Report this conflict with the version of Slicer")
                 names = ", ".join(one.name for one in wanted)
                 raise _error(names, _("pip could not install them: {said}").format(said=said), remedy) from error
 
@@ -265,10 +269,14 @@ def install_torch(versions: str) -> bool:
 
 
 def last_words(log: Path) -> str:
-    """The errors in a log of pip, or its last line."""
+    """Why pip failed, from its log: who is in conflict, else its errors, else its last line."""
     if not log.is_file():
         return ""
-    lines = [re.sub(r"^\S+T\S+ ", "", line).strip() for line in log.read_text(errors="replace").splitlines()]
+    text = log.read_text(encoding="utf-8", errors="replace")
+    lines = [re.sub(r"^\d\S*T\S+ ?", "", line).rstrip() for line in text.splitlines()]
+    if _CONFLICT in lines:
+        about = itertools.takewhile(str.strip, lines[lines.index(_CONFLICT) + 1 :])
+        return f"{_CONFLICT} " + "; ".join(line.strip() for line in about)[-1000:]
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
     return " ".join(errors or [line for line in lines if line][-1:]).rstrip(".")[-1000:]
 
