@@ -17,6 +17,9 @@ from harness.application import qSlicerApplication
 from harness.dialogs import Dialogs
 from harness.modules_list import ScriptedModule, modules
 
+# What the platform "offscreen" says of itself.
+_NOISE = ("This plugin does not support", "QFont::setPointSizeF", "QStandardPaths")
+
 
 class App:
     """The application of one test.
@@ -32,6 +35,7 @@ class App:
         self.errors: list[str] = []
         self.qt = qSlicerApplication.get()
         patch.setattr(sys, "excepthook", self._note)
+        self._handler = qt.qInstallMessageHandler(self._warn)
         for name, kind in mrml_widgets.CLASSES.items():
             patch.setattr(slicer, name, kind, raising=False)
         patch.setattr(slicer, "app", self.qt, raising=False)
@@ -104,8 +108,14 @@ class App:
         self.qt.end()
         self.qt.sendPostedEvents(None, qt.QEvent.DeferredDelete)
         self.qt.processEvents()
+        qt.qInstallMessageHandler(self._handler)
         assert not self._dialogs.unused(), "an answer was prepared that nothing asked for"
         assert not self.errors, "an error escaped into the event loop:\n" + "\n".join(self.errors)
+
+    def _warn(self, kind: Any, context: Any, text: str) -> None:
+        """Qt warns of what is wrong in a program, such as a timer of another thread."""
+        if kind != qt.QtMsgType.QtDebugMsg and not text.startswith(_NOISE):
+            self.errors.append(f"Qt: {text}")
 
     def _note(self, kind: type[BaseException], error: BaseException, trace: Any) -> None:
         self.errors.append("".join(traceback.format_exception(kind, error, trace)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -23,6 +25,8 @@ _connect, _disconnect = QObject.connect, QObject.disconnect
 
 def install(names: dict[str, Any]) -> None:
     """Change all Qt classes among `names`; once a process."""
+    if sys.version_info < (3, 12):
+        _keep_constants()
     classes = {one for one in names.values() if isinstance(one, type) and issubclass(one, QObject)}
     for one in sorted(classes, key=lambda one: len(one.__mro__)):
         _properties(one)
@@ -170,3 +174,12 @@ def _plain_settings(kind: type) -> None:
         return get(self, key, default)
 
     kind.setValue, kind.value = set_value, value
+
+
+def _keep_constants() -> None:
+    """PySide6 6.12 takes None, True and False for objects that cannot die, as they are since Python 3.12.
+
+    Before it each call costs one of their references, until Python ends with "deallocating None".
+    """
+    for one in (None, True, False):
+        ctypes.c_ssize_t.from_address(id(one)).value += 1 << 40

@@ -16,7 +16,7 @@ from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
 
 for _library in (QtCore, QtGui, QtWidgets, QtUiTools):
     for _name in dir(_library):
-        if _name.startswith("Q"):
+        if _name.startswith(("Q", "q")):
             globals()[_name] = getattr(_library, _name)
 
 pythonqt.install(globals())
