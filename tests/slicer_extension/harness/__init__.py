@@ -16,15 +16,23 @@ In a test take the fixture `app`; importing `qt`, `ctk`, `slicer.i18n`, `slicer.
   The kind is the name of the function: slicer.util's infoDisplay, warningDisplay, errorDisplay, messageBox,
   confirmOkCancelDisplay, confirmYesNoDisplay, confirmRetryCloseDisplay, delayDisplay, showStatusMessage;
   QFileDialog's getOpenFileName(s), getSaveFileName, getExistingDirectory; QMessageBox's information, question,
-  warning, critical; "exec" for any dialog that is executed, "menu" for a menu.
+  warning, critical; "exec" for any dialog that is executed, "menu" for a menu, "openUrl" for QDesktopServices. A
+  prepared answer that nothing asks for fails the test.
 - `app.dialogs`: (kind, text) of all dialogs so far. `app.settings`: the QSettings. `app.scene`, `app.close_scene()`.
-- `app.errors`: tracebacks of what Qt or VTK called and raised; the test fails for them at its end unless it empties
-  the list.
+- `app.errors`: tracebacks of what Qt or VTK called and raised, and Qt's own warnings; the test fails for them at its
+  end unless it empties the list.
+- `app.open_module(".../SKDClassifier.py")` opens a scripted module as Slicer does and gives its widget;
+  `app.close_module("SKDClassifier")` makes it go, which also happens at the end.
 - `app.use_database(*files)` sets slicer.dicomDatabase to one of real DICOM files; None else. `app.use_packaging()`
-  makes slicer.packaging importable, with `calls`.
+  makes slicer.packaging importable, with `calls`; without it the import fails, as before Slicer 5.12.
+- `observers(scene)` counts VTK observers on a scene and its nodes; `render_slice("Red")` is a QImage of a slice view,
+  `pixels_of(image)` its array, `composite(panel, [slices], path)` one picture of all.
 - `slicer.app.layoutManager().sliceWidget("Red").mrmlSliceNode()` is real, so is slicer.util.setSliceViewerLayers.
+- `combo.entries()` are the names in a qMRMLNodeComboBox; `combo.setCurrentNode(node)` chooses.
 - `widget.plotView().click_point(3, series=0)` is a click on a point of a qMRMLPlotWidget.
-- A property that is called, a signal that does not exist, an attribute that a Qt object does not have: all fail.
+- What PythonQt does not do fails here, too: calling a property, a signal that does not exist (or not in Qt 5), setting
+  what a Qt object does not have, a pathlib.Path for a file name, odd values for QSettings, widgets in another thread.
+  What is NOT caught: named arguments of Qt's methods (PythonQt has none), numpy's own numbers, truth of an enumeration.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ class ctkCollapsibleButton(qt.QAbstractButton):
 
     def paintEvent(self, event: Any) -> None:
         painter = qt.QPainter(self)
-        painter.fillRect(0, 0, self.width, _HEADER - 2, self.palette.button())
+        painter.fillRect(0, 0, self.width, _HEADER - 2, self.palette.button().color().darker(106))
         painter.setPen(self.palette.buttonText().color())
         arrow = "▸" if self._collapsed() else "▾"
         painter.drawText(8, 0, self.width - 8, _HEADER - 2, qt.Qt.AlignVCenter, f"{arrow} {self.text}")
