@@ -99,9 +99,9 @@ def measured(value, low, classes=3):
 def test_metrics_are_rows_and_doubts_are_said():
     assert metric_rows(measured(0.5, 0.25)) == [
         ("images", "", "15"),
-        ("balanced accuracy", "–", "50.0 % (25.0 – 100.0)"),
-        ("macro AUC", "–", "–"),
-        ("ECE", "–", "–"),
+        ("balanced accuracy, %", "–", "50.0 (25.0–100.0)"),
+        ("macro AUC, %", "–", "–"),
+        ("ECE, %", "–", "–"),
     ]
     assert doubt(measured(1 / 3, 0.1)).startswith("Not better than chance (33%)")
     assert "told from chance (33%)" in doubt(measured(0.5, 0.25))

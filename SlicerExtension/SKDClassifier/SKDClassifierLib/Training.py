@@ -248,7 +248,7 @@ def run_folder(data: str | Path, bundle: str) -> str:
 def metric_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """What each metric is on the validation and the test images, in percent with its 95 % interval."""
     rows = [("images", *(str(metrics.get(split, {}).get("n", "")) for split in ("val", "test")))]
-    for key, title in (("balanced_accuracy", "balanced accuracy"), ("macro_auc", "macro AUC"), ("ece", "ECE")):
+    for key, title in (("balanced_accuracy", "balanced accuracy, %"), ("macro_auc", "macro AUC, %"), ("ece", "ECE, %")):
         rows.append((title, *(_interval(metrics.get(split, {}).get(key)) for split in ("val", "test"))))
     return rows
 
@@ -279,4 +279,4 @@ def duration(seconds: float) -> str:
 def _interval(value: Mapping[str, float | None] | None) -> str:
     parts = [value.get(name) for name in ("value", "low", "high")] if value else []
     numbers = [100 * part for part in parts if part is not None]
-    return "{:.1f} % ({:.1f} – {:.1f})".format(*numbers) if len(numbers) == 3 else "–"
+    return "{:.1f} ({:.1f}–{:.1f})".format(*numbers) if len(numbers) == 3 else "–"
