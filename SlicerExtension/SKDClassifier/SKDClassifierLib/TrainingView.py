@@ -174,7 +174,7 @@ def _fill(table: Any, rows: list[tuple[str, str, str]]) -> None:
             item.setTextAlignment(qt.Qt.AlignCenter)
             table.setItem(row, column, item)
     table.horizontalHeader().setSectionResizeMode(qt.QHeaderView.Stretch)
-    table.verticalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)
+    table.verticalHeader().setDefaultSectionSize(table.fontMetrics().height() + 6)
     table.setWordWrap(False)
     height = table.horizontalHeader().sizeHint.height() + sum(table.rowHeight(row) for row in range(len(rows)))
     table.setFixedHeight(height + 2 * table.frameWidth)
