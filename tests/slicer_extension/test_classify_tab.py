@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 import slicer
-from classify_parts import ct_values, make_services, new_parameter_node, radiograph_values
-from harness import BlockTimer, observers, pixels_of, screenshot, wait_until
+from classify_parts import ct_values, longest_block, make_services, new_parameter_node
+from harness import observers, pixels_of, screenshot, wait_until
 from SKDClassifierLib import Inputs, ResultNodes, Samples
 from SKDClassifierLib.ClassifyTab import ClassifyTab
-from SKDClassifierLib.Models import Catalogue
 from tinymodel import write_tiny_model
 
 from MonaiSKD.errors import SKDError
@@ -495,18 +494,21 @@ def test_a_large_radiograph_is_answered_fast_and_nothing_stands_still(desk, add_
     values = np.random.default_rng(0).integers(0, 4095, (1, 2000, 2000)).astype(np.int16)
     desk.choose(add_volume(values, name="large"))
     desk.tab.chooser.choose("chest_xray")
-    times, blocks = [], []
-    for _ in range(4):
-        with BlockTimer() as blocked:
-            start = time.perf_counter()
-            desk.classify()
-            times.append(time.perf_counter() - start)
-        blocks.append(blocked.longest)
-    print("seconds", [round(one, 2) for one in times], "blocked ms", [round(one) for one in blocks])
+    times: list[float] = []
+
+    def classify() -> None:
+        start = time.perf_counter()
+        desk.classify()
+        times.append(time.perf_counter() - start)
+
+    classify()
+    longest, limit = longest_block(classify)
+    classify()
+    print("seconds", [round(one, 2) for one in times], f"blocked for {longest:.0f} ms of {limit:.0f}")
     assert desk.errors == []
-    assert times[0] < 3.0  # 1.5 on a machine that does nothing else
-    assert min(times[1:]) < 0.45
-    assert min(blocks) < 100
+    assert times[0] < 1.5 * limit / 100
+    assert min(times[1:]) < 0.3 * limit / 100
+    assert longest < limit
 
 
 @pytest.mark.parametrize("sample", Samples.SAMPLES)

@@ -12,7 +12,7 @@ from slicer.i18n import tr as _
 
 from SKDClassifierLib import Cases, Exports, HeatMapNode, Inputs, Package
 from SKDClassifierLib.BatchJobs import FileBatch, Listener, SceneBatch
-from SKDClassifierLib.BatchTable import BatchTable, Row
+from SKDClassifierLib.BatchTable import BatchTable, Row, in_words
 from SKDClassifierLib.Classification import may_start
 from SKDClassifierLib.ResultExport import ask_for_file
 from SKDClassifierLib.StudyTree import StudyFiles, StudyTree
@@ -180,7 +180,10 @@ class BatchSection:
         self.ui.batchProgress.setVisible(running)
         self.ui.batchProgress.setMaximum(self._expected)
         self.ui.batchProgress.setValue(self._totals.inputs)
-        self.ui.loadButton.setEnabled(self.table.chosen() is not None)
+        chosen = self.table.chosen()
+        self.ui.detailLabel.setText(in_words(chosen.outcome) if chosen is not None else "")
+        self.ui.detailLabel.setVisible(chosen is not None)
+        self.ui.loadButton.setEnabled(chosen is not None)
         self.ui.csvButton.setEnabled(bool(self.table.rows) and not running)
         for part in (self.ui.batchTable, self.ui.loadButton, self.ui.csvButton):
             part.setVisible(bool(self.table.rows) or running)

@@ -16,7 +16,8 @@ from SKDClassifierLib.Pace import Pace
 if TYPE_CHECKING:
     from MonaiSKD.runtime import Failure, Result
 
-_WIDTHS = (120, 110, 60, 64, 84, 60)
+_WIDTHS = (92, 92, 46, 62, 62, 40)  # a narrow panel shows all
+_ROW_HEIGHT = 22
 _SORT, _NUMBER = qt.Qt.UserRole + 1, qt.Qt.UserRole + 2
 
 
@@ -48,12 +49,13 @@ class BatchTable:
         self._view, self._on_rows = view, on_rows
         self._waiting: deque[Row] = deque()
         self._model = qt.QStandardItemModel(0, len(_WIDTHS))
-        titles = (_("Case"), _("Answer"), _("Prob."), _("Atypical"), _("Decision"), _("Seconds"))
+        titles = (_("Case"), _("Answer"), _("Prob."), _("Atypical"), _("Decision"), _("Sec."))
         for column, title in enumerate(titles):
             self._model.setHeaderData(column, qt.Qt.Horizontal, title)
         self._model.setSortRole(_SORT)
         view.setModel(self._model)
         view.verticalHeader().hide()
+        view.verticalHeader().setDefaultSectionSize(_ROW_HEIGHT)
         header = view.horizontalHeader()
         header.setStretchLastSection(True)
         header.setSortIndicator(-1, qt.Qt.AscendingOrder)
@@ -112,31 +114,33 @@ class BatchTable:
             self._view.setSortingEnabled(True)
 
 
-def _cells(row: Row) -> list[tuple[str, Any, str]]:
-    """Of each column: the text, what it is sorted by, and a tooltip."""
-    from MonaiSKD.reporting.sentences import describe, printable, probability, sentence
+def in_words(outcome: Result | Failure) -> str:
+    """A case in sentences: the answer, or why there is none and what to do."""
+    from MonaiSKD.reporting.sentences import describe, sentence
     from MonaiSKD.runtime import Failure
 
-    case, outcome = printable(row.case), row.outcome
     if isinstance(outcome, Failure):
         cause = sentence(outcome.message.removeprefix(f"{outcome.input}: "))
-        text = f"{cause} {sentence(outcome.remedy)}".strip()
-        nothing = ("", -1.0, text)
-        return [
-            (case, case.lower(), printable(row.origin)),
-            (text, "~" + text, text),
-            nothing,
-            nothing,
-            ("", "", text),
-            nothing,
-        ]
-    tip = sentence(describe(outcome))
+        return f"{cause} {sentence(outcome.remedy)}".strip()
+    return " ".join(sentence(text) for text in (describe(outcome), *outcome.warnings))
+
+
+def _cells(row: Row) -> list[tuple[str, Any, str]]:
+    """Of each column: the text, what it is sorted by, and a tooltip."""
+    from MonaiSKD.reporting.sentences import printable, probability
+    from MonaiSKD.runtime import Failure
+
+    case, outcome, tip = printable(row.case), row.outcome, in_words(row.outcome)
+    first = (case, case.lower(), printable(row.origin))
+    if isinstance(outcome, Failure):
+        nothing = ("", -1.0, tip)
+        return [first, (tip, "~" + tip, tip), nothing, nothing, ("", "", tip), nothing]
     value = outcome.probabilities[outcome.label]
     share = outcome.atypicality / outcome.atypicality_threshold if math.isfinite(outcome.atypicality) else 1e9
     decision = ", ".join(printable(name) for name in outcome.decision)
     seconds = outcome.milliseconds / 1e3
     return [
-        (case, case.lower(), printable(row.origin)),
+        first,
         (printable(outcome.label), outcome.label.lower(), tip),
         (probability(value), value, tip),
         (_("yes") if outcome.atypical else _("no"), share, tip),

@@ -140,7 +140,7 @@ class ResultExport:
 
     def _has_highdicom(self) -> bool:
         """Whether reports can be written; offers to install what is missing."""
-        return importlib.util.find_spec("highdicom") is not None or self._services.installer.ensure_reports(self._panel)
+        return importlib.util.find_spec("highdicom") is not None or self._services.installer.ensure_light(self._panel)
 
     def _reported(self, done: Callable[[list[str]], str]) -> Callable[[list[str], Exception | None], None]:
         def end(paths: list[str], error: Exception | None) -> None:
