@@ -51,12 +51,10 @@ def answer(
     Raises:
         SKDError: the heat map cannot be written.
     """
-    source, found = _source(classifier, path)
-    if found is None and source is not None:
-        found = classifier.attempt(source, heatmaps=heatmap is not None)
-    assert found is not None
+    source = _source(classifier, path)
+    found = source if isinstance(source, Failure) else classifier.attempt(source, heatmaps=heatmap is not None)
     saved: Path | None = None
-    if isinstance(found, Result) and heatmap is not None and source is not None:
+    if isinstance(found, Result) and isinstance(source, Source) and heatmap is not None:
         saved = _save(classifier, source, found, heatmap, folder or Path.cwd())
     line = json.loads(to_json(_renamed(found, str(path), shown)))
     params: dict[str, Any] = {ANSWER_KEY: line}
@@ -68,15 +66,15 @@ def answer(
     return Answer(params, saved)
 
 
-def _source(classifier: Classifier, path: str | Path) -> tuple[Source | None, Failure | None]:
+def _source(classifier: Classifier, path: str | Path) -> Source | Failure:
     """What there is to classify, or why nothing can be."""
     sources = list(islice(find_sources([path], classifier.contract.rule), 2))
     if len(sources) == 1:
-        return sources[0], None
+        return sources[0]
     if not sources:
-        return None, Failure(str(path), "not_found", f"{path}: holds no image", "Send a file, or a folder with images")
+        return Failure(str(path), "not_found", f"{path}: holds no image", "Send a file, or a folder with images")
     cause = f"{path}: holds several images or series"
-    return None, Failure(str(path), "unsupported", cause, "Give each series a folder of its own")
+    return Failure(str(path), "unsupported", cause, "Give each series a folder of its own")
 
 
 def _save(classifier: Classifier, source: Source, result: Result, heatmap: HeatFormat, folder: Path) -> Path | None:

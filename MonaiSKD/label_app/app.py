@@ -36,7 +36,7 @@ class MonaiSKDApp(MONAILabelApp):
         app_dir: where models and logs are kept.
         studies: the folder of images.
         conf: "models" and "run_folders" (see :func:`~MonaiSKD.label_app.served.find_served`); "threads" of each
-            classifier; "max_upload_mb".
+            classifier; "max_upload_mb"; "origins" (see :class:`~MonaiSKD.label_app.guard.Guard`).
 
     Raises:
         SKDError: a model is absent or does not load, or the studies are not a folder.
@@ -56,6 +56,7 @@ class MonaiSKDApp(MONAILabelApp):
             int(threads) if threads else None,
         )
         self._largest = int(conf.get("max_upload_mb", _LARGEST_MB)) * 2**20
+        self._origins = {text.strip() for text in conf.get("origins", "").split(",") if text.strip()}
         super().__init__(
             app_dir,
             studies,
@@ -94,19 +95,16 @@ class MonaiSKDApp(MONAILabelApp):
         """All images of the datastore."""
         return ClassifyAll()
 
-    def names(self) -> dict[str, set[str]]:
-        """What can be asked for now."""
-        return {
-            "models": set(self._infers),
-            "trainers": set(self._trainers),
-            "scoring": set(self._scoring_methods),
-            "strategies": {name for name, strategy in self._strategies.items() if is_offered(strategy)},
-        }
+    def names(self, kind: str) -> set[str]:
+        """What can be asked for now: the "models", "trainers", "scoring" methods or "strategies"."""
+        if kind == "strategies":
+            return {name for name, strategy in self._strategies.items() if is_offered(strategy)}
+        return set({"models": self._infers, "trainers": self._trainers, "scoring": self._scoring_methods}[kind])
 
     def info(self) -> dict[str, Any]:
         """What the app is and holds; strategies that have no model to ask are left out."""
         found: dict[str, Any] = super().info()
-        offered = self.names()["strategies"]
+        offered = self.names("strategies")
         found["strategies"] = {name: what for name, what in found["strategies"].items() if name in offered}
         return found
 
@@ -164,4 +162,4 @@ class MonaiSKDApp(MONAILabelApp):
         routes[:] = [*routes[stock:], *routes[:stock]]
         # Starlette has built its chain by now, and builds it anew for the next request.
         server.middleware_stack = None
-        server.add_middleware(Guard, names=self.names, largest=self._largest)
+        server.add_middleware(Guard, names=self.names, largest=self._largest, origins=self._origins)

@@ -51,6 +51,9 @@ class ReaderDatastore(LocalDatastore):
     saved is taken up before anything is written or told.
     """
 
+    _datastore: Any
+    _config_ts: float
+
     def __init__(self, folder: str, *, auto_reload: bool, read_only: bool) -> None:
         patterns = [f"*{suffix}" for suffix in _IMAGES]
         super().__init__(folder, extensions=patterns, auto_reload=auto_reload, read_only=read_only)

@@ -11,7 +11,7 @@ import json
 import logging
 import re
 import traceback
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -35,7 +35,7 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-Names = Callable[[], dict[str, set[str]]]
+Names = Callable[[str], set[str]]
 
 
 class _TooLarge(Exception):
@@ -47,12 +47,13 @@ class Guard:
 
     Args:
         app: what is guarded.
-        names: the models, trainers, scoring methods and strategies there are now.
+        names: "models", "trainers", "scoring" or "strategies" -> the names there are now.
         largest: bytes of a request.
+        origins: web sites whose pages may ask, such as "http://viewer:3000".
     """
 
-    def __init__(self, app: Any, names: Names, largest: int) -> None:
-        self.app, self.names, self.largest = app, names, largest
+    def __init__(self, app: Any, names: Names, largest: int, origins: Collection[str] = ()) -> None:
+        self.app, self.names, self.largest, self.origins = app, names, largest, origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or let MONAI Label answer."""
@@ -92,6 +93,12 @@ class Guard:
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
         """Why a request is not even looked at."""
+        headers = dict(scope["headers"])
+        # MONAI Label answers the pages of every web site that a browser here has open.
+        origin = headers.get(b"origin", b"").decode("latin-1")
+        own = headers.get(b"host", b"").decode("latin-1")
+        if origin and origin.partition("//")[2] != own and origin not in self.origins:
+            return 403, "pages of this web site may not ask (--conf origins)"
         parts = scope["path"].strip("/").split("/")
         query = dict(parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True))
         if parts[0] in _CLOSED or parts[:2] == ["infer", "wsi"] or parts[:2] == ["infer", "wsi_v2"]:
@@ -101,14 +108,14 @@ class Guard:
         named = parts[2:] if parts[:2] == ["model", "info"] else parts[1:]
         if parts[0] in _NAMED and named and named[0]:
             kind = _NAMED[parts[0]]
-            if "/".join(named) not in (known := self.names()[kind]):
+            if "/".join(named) not in (known := self.names(kind)):
                 return 404, f"there is none of this name among the {kind}: {', '.join(sorted(known))}"
         session = query.get("session_id") or (parts[1] if parts[0] == "session" and len(parts) > 1 else "")
         if session and not _SESSION.fullmatch(session):
             return 404, "there is no such session"
         if parts[0] == "session" and query.get("uncompress", "").lower() not in ("", "false", "0", "off", "no"):
             return 400, "archives are not unpacked; send the files themselves"
-        length = dict(scope["headers"]).get(b"content-length", b"0")
+        length = headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > self.largest:
             return _explained(_TooLarge(), self.largest)
         return None
