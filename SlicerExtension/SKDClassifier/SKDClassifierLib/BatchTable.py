@@ -16,7 +16,7 @@ from SKDClassifierLib.Pace import Pace
 if TYPE_CHECKING:
     from MonaiSKD.runtime import Failure, Result
 
-_WIDTHS = (92, 92, 46, 62, 62, 40)  # a narrow panel shows all
+_WIDTHS = (88, 84, 44, 58, 58, 42)  # a narrow panel shows all
 _ROW_HEIGHT = 22
 _SORT, _NUMBER = qt.Qt.UserRole + 1, qt.Qt.UserRole + 2
 

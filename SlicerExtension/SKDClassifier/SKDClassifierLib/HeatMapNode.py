@@ -62,7 +62,6 @@ def add_heat_map(scene: Any, node: Any, heat: vtk.vtkImageData, name: str) -> An
     node.GetIJKToRASMatrix(matrix)
     volume = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
     volume.SetAttribute(ATTRIBUTE, "1")
-    volume.SetAndObserveImageData(heat)
     volume.SetIJKToRASMatrix(matrix)
     volume.SetAndObserveTransformNodeID(node.GetTransformNodeID())
     volume.CreateDefaultDisplayNodes()
@@ -71,6 +70,8 @@ def add_heat_map(scene: Any, node: Any, heat: vtk.vtkImageData, name: str) -> An
     display.AutoWindowLevelOff()
     display.SetWindowLevelMinMax(0, FULL)
     set_threshold(volume, 20)
+    # Last: a display node that finds an image takes its time to choose a window for it.
+    volume.SetAndObserveImageData(heat)
     return volume
 
 
