@@ -232,7 +232,11 @@ def series_name(header: Dataset) -> str:
 
 def save(dataset: Dataset, folder: str | Path) -> Path:
     """Write a DICOM file (PS3.10, with preamble) named by its SOP Instance UID, whole or not at all."""
+    import pydicom
+
+    # pydicom 2, which 3D Slicer 5.10 has, calls it by another name.
+    whole = {"enforce_file_format": True} if int(pydicom.__version__[0]) > 2 else {"write_like_original": False}
     path = Path(folder) / f"{dataset.SOPInstanceUID}.dcm"
     with atomic_path(path) as beside:
-        dataset.save_as(beside, enforce_file_format=True)
+        dataset.save_as(beside, **whole)
     return path

@@ -129,6 +129,7 @@ def _capture(heatmap: HeatMap, header: Dataset, view: AxialView | None) -> Datas
 
 def _parametric_map(heatmap: HeatMap, plane: Dataset, view: AxialView) -> Dataset:
     """The values as a Parametric Map of one frame, on the grid of the stored slice."""
+    import highdicom
     from highdicom import UID, VOILUTTransformation
     from highdicom.pm import ParametricMap, RealWorldValueMapping
     from pydicom.sr.codedict import codes
@@ -142,6 +143,10 @@ def _parametric_map(heatmap: HeatMap, plane: Dataset, view: AxialView) -> Datase
         intercept=0.0,
         quantity_definition=common.class_code(heatmap.label),
     )
+    # The last highdicom for pydicom 2, which 3D Slicer 5.10 has, takes the window as two numbers.
+    window = {"window_center": 0.5, "window_width": 1.0}
+    if tuple(map(int, highdicom.__version__.split(".")[:2])) >= (0, 23):
+        window = {"voi_lut_transformations": [VOILUTTransformation(**window)]}
     return ParametricMap(
         source_images=[plane],
         pixel_array=_on_stored_grid(heatmap, plane, view),
@@ -155,7 +160,7 @@ def _parametric_map(heatmap: HeatMap, plane: Dataset, view: AxialView) -> Datase
         device_serial_number=__version__,  # of a program, the version is what tells one from another
         contains_recognizable_visual_features=False,
         real_world_value_mappings=[mapping],
-        voi_lut_transformations=[VOILUTTransformation(window_center=0.5, window_width=1.0)],
+        **window,
         content_label="EVIDENCE",
         content_description=common.long_string(f"Evidence for {heatmap.label}"),
         content_qualification="RESEARCH",

@@ -24,12 +24,13 @@ __all__ = ["Finding", "ImageReference", "Reports", "read_report", "write_reports
 SERIES_DESCRIPTION = "MonaiSKD classification. Not for clinical use"
 UNRELIABLE = "Not reliable: unlike the images the model was trained on"
 
-# LOINC, PS3.16 CID 100: the procedure by modality, since headers seldom say which part of the body it was.
+# LOINC, PS3.16 CID 100: the procedure by modality, since headers seldom say which part of the body it was. In full,
+# since the dictionaries of pydicom differ.
 _PROCEDURES = {
-    "CT": "CTUnspecifiedBodyRegion",
-    "MR": "MRIUnspecifiedBodyRegion",
-    "CR": "XRUnspecifiedBodyRegion",
-    "DX": "XRUnspecifiedBodyRegion",
+    "CT": ("25045-6", "LN", "CT unspecified body region"),
+    "MR": ("25056-3", "LN", "MRI unspecified body region"),
+    "CR": ("43468-8", "LN", "XR unspecified body region"),
+    "DX": ("43468-8", "LN", "XR unspecified body region"),
 }
 
 
@@ -138,6 +139,7 @@ def _content(sources: Sequence[_Source]) -> Dataset:
     """The root container, TID 1500."""
     from highdicom import sr
     from pydicom.sr.codedict import codes
+    from pydicom.sr.coding import Code
 
     device = sr.DeviceObserverIdentifyingAttributes(
         uid=common.device_uid(),
@@ -150,7 +152,7 @@ def _content(sources: Sequence[_Source]) -> Dataset:
     report = sr.MeasurementReport(
         observation_context=sr.ObservationContext(observer_device_context=observer),
         procedure_reported=[
-            getattr(codes.LN, name) if name else codes.SCT.ImagingProcedure for name in dict.fromkeys(procedures)
+            Code(*procedure) if procedure else codes.SCT.ImagingProcedure for procedure in dict.fromkeys(procedures)
         ],
         imaging_measurements=[_group(source, label) for source in sources for label in source.result.probabilities],
     )

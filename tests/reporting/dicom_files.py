@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dicom_writing import save_whole
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import (
@@ -42,7 +43,7 @@ def save(image: Dataset, path: Path) -> str:
     image.file_meta = FileMetaDataset()
     image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     path.parent.mkdir(parents=True, exist_ok=True)
-    image.save_as(path, enforce_file_format=True)
+    save_whole(image, path)
     return str(path)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from dicom_writing import save_whole
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
@@ -25,7 +26,7 @@ def write(path: Path, *names: list[str] | str, kind: str = "IMAGE") -> Path:
     directory.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     directory.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.1.3.10"
     directory.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
-    directory.save_as(path, enforce_file_format=True)
+    save_whole(directory, path)
     return path
 
 
