@@ -135,6 +135,7 @@ def _poll(root: Table) -> Poll | None:
         every=table.number("every", 30, 0.1, 86400),
         quiet=table.number("quiet", 60, 0, 86400),
         days=table.integer("days", 2, 0, 36500),
+        everything=table.flag("everything", False),
         query=table.mapping("query"),
     )
     table.done()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import requests
+import urllib3
 from requests.auth import HTTPBasicAuth
 
 from MonaiSKD.errors import SKDError
@@ -119,7 +120,7 @@ class Client:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
                 boundary = multipart.boundary_of(answer.headers.get("Content-Type", ""))
-                pieces = _before(deadline, answer.iter_content(_PIECE))
+                pieces = _before(deadline, _pieces(answer))
                 for number, part in enumerate(multipart.parts(pieces, boundary)):
                     if number >= self._limits.study_images:
                         raise _too_large(f"has more than {self._limits.study_images} images", "study_images")
@@ -156,7 +157,7 @@ class Client:
         kind, pieces = multipart.body(files)
         headers = {"Content-Type": kind, "Accept": _JSON}
         with self._answer("POST", "/studies", headers=headers, data=pieces) as answer:
-            content = b"".join(_limited(answer.iter_content(_PIECE)))
+            content = b"".join(_limited(_pieces(answer)))
             if answer.status_code not in (200, 202, 409):
                 raise _refused(answer.status_code, "storing")
         failures = [reason for reason in _failure_reasons(content) if reason != _DUPLICATE]
@@ -173,8 +174,8 @@ class Client:
             if answer.status_code != 200:
                 raise _refused(answer.status_code, "searching")
             try:
-                found = json.loads(b"".join(_limited(answer.iter_content(_PIECE))) or b"[]")
-            except ValueError:
+                found = json.loads(b"".join(_limited(_pieces(answer))) or b"[]")
+            except (ValueError, RecursionError):
                 raise Later("the PACS answers a search with something else than JSON", "Check the url") from None
         if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
             raise Later("the PACS answers a search with another JSON than QIDO-RS", "Check the url")
@@ -195,7 +196,7 @@ class Client:
                 yield answer
         except requests.exceptions.SSLError:
             raise Later("the TLS connection to the PACS fails", "Check ca, certificate and key in [dicomweb]") from None
-        except requests.RequestException as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             # Its text quotes the address, which holds UIDs.
             cause = f"the PACS cannot be reached by DICOMweb ({type(error).__name__})"
             raise Later(cause, "Check that it runs, and the url in [dicomweb]") from None
@@ -239,7 +240,7 @@ def _failure_reasons(content: bytes) -> list[int]:
         entry = data[0] if isinstance(data, list) and data else data
         items = entry.get("00081198", {}).get("Value", [])
         return [int(_first(item, "00081197") or 0x0110) for item in items]
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise Later("the PACS answers storing with something else than DICOM JSON", "Check the url") from None
 
 
@@ -249,6 +250,12 @@ def _limited(pieces: Iterator[bytes]) -> Iterator[bytes]:
         taken += len(piece)
         if taken > _MOST_JSON:
             raise Later(f"the PACS answers with more than {_MOST_JSON} bytes of JSON", "Narrow the query in [poll]")
+        yield piece
+
+
+def _pieces(answer: requests.Response) -> Iterator[bytes]:
+    """The body as it comes; `iter_content` would wait until a piece is full, however slowly it comes."""
+    while piece := answer.raw.read1(_PIECE, decode_content=True):
         yield piece
 
 

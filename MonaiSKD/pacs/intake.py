@@ -71,7 +71,7 @@ class Poller:
             first = today - timedelta(days=self._settings.days - 1)
             # A day more, for a PACS in another time zone.
             filters["StudyDate"] = f"{first:%Y%m%d}-{today + timedelta(days=1):%Y%m%d}"
-        if "ModalitiesInStudy" in filters:
+        if self._settings.everything or "ModalitiesInStudy" in filters:
             return [filters]
         modalities = dict.fromkeys(modality for rule in self._routes for modality in rule.modality)
         return [{**filters, "ModalitiesInStudy": modality} for modality in modalities]

@@ -6,13 +6,17 @@ import base64
 import hashlib
 import logging
 import threading
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from MonaiSKD import __version__
 from MonaiSKD.pacs.clock import Clock
 from MonaiSKD.pacs.log import log
 from MonaiSKD.pacs.queue import OPEN, Queue, Row
 from MonaiSKD.pacs.trouble import Later
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 _SHOWN = 50
 _DAY = 86400
@@ -70,16 +74,22 @@ class Status:
 
     def html(self) -> tuple[str, str]:
         """The page and its Content-Security-Policy."""
-        from jinja2 import Environment, PackageLoader, StrictUndefined
+        template, style, policy = _template()
+        return template.render(style=style, shown=_SHOWN, **self.data()), policy
 
-        loader = PackageLoader("MonaiSKD.pacs", "")
-        environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-        environment.filters["span"] = span
-        style = (loader.get_source(environment, "page.css"))[0]
-        text = environment.get_template("page.html.j2").render(style=style, shown=_SHOWN, **self.data())
-        digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-        rest = "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-        return text, f"default-src 'none'; style-src 'sha256-{digest}'; {rest}"
+
+@cache
+def _template() -> tuple[Template, str, str]:
+    """The template, its style, and the policy that allows this style and nothing else."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    loader = PackageLoader("MonaiSKD.pacs", "")
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment.filters["span"] = span
+    style = loader.get_source(environment, "page.css")[0]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    rest = "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    return environment.get_template("page.html.j2"), style, f"default-src 'none'; style-src 'sha256-{digest}'; {rest}"
 
 
 def as_data(row: Row, identify: bool) -> dict[str, Any]:

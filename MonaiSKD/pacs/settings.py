@@ -68,11 +68,12 @@ class DicomWeb:
 
 @dataclass(frozen=True)
 class Poll:
-    """Intake by asking the PACS."""
+    """Intake by asking the PACS; `everything`: also for modalities that no rule names, so that these are listed."""
 
     every: float = 30.0
     quiet: float = 60.0
     days: int = 2
+    everything: bool = False
     query: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -84,19 +84,20 @@ class WebServer:
 
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open += 1
-        connection = h11.Connection(h11.SERVER, max_incomplete_event_size=_MOST_REQUEST)
+        connection, is_head = h11.Connection(h11.SERVER, max_incomplete_event_size=_MOST_REQUEST), False
         try:
             if self._open > CONNECTIONS:
                 reply = _plain(503)
             else:
                 try:
                     request = await asyncio.wait_for(_request(connection, reader), SECONDS)
+                    is_head = request.method == b"HEAD"
                     reply = await self._reply(request)
                 except asyncio.TimeoutError:
                     reply = _plain(408)
                 except h11.RemoteProtocolError as error:
                     reply = _plain(error.error_status_hint)
-            writer.write(_bytes(connection, *reply))
+            writer.write(_bytes(connection, is_head, reply))
             await asyncio.wait_for(writer.drain(), SECONDS)
         except (OSError, EOFError, asyncio.TimeoutError, h11.ProtocolError):
             pass  # the client has gone, or does not read
@@ -137,10 +138,14 @@ class WebServer:
 
 async def _request(connection: h11.Connection, reader: asyncio.StreamReader) -> h11.Request:
     """The request; its body, which no answer needs, is refused."""
+    taken = 0
     while True:
         event = connection.next_event()
         if event is h11.NEED_DATA:
             piece = await reader.read(_MOST_REQUEST)
+            taken += len(piece)
+            if taken > _MOST_REQUEST:
+                raise h11.RemoteProtocolError("the head is too long", error_status_hint=431)
             connection.receive_data(piece)
             if not piece and connection.trailing_data[0] == b"" and connection.their_state is h11.IDLE:
                 raise EOFError
@@ -168,7 +173,8 @@ def _plain(status: int, headers: Mapping[str, str] | None = None) -> Reply:
     return status, "text/plain; charset=utf-8", f"{status} {_REASONS.get(status, '')}\n".encode(), headers or {}
 
 
-def _bytes(connection: h11.Connection, status: int, kind: str, body: bytes, more: Mapping[str, str]) -> bytes:
+def _bytes(connection: h11.Connection, is_head: bool, reply: Reply) -> bytes:
+    status, kind, body, more = reply
     headers = {
         "Content-Type": kind,
         "Content-Length": str(len(body)),
@@ -180,7 +186,10 @@ def _bytes(connection: h11.Connection, status: int, kind: str, body: bytes, more
         "Connection": "close",
         **more,
     }
-    response = h11.Response(status_code=status, reason=_REASONS.get(status, ""), headers=list(headers.items()))
-    # h11 leaves out the body of an answer to HEAD.
-    parts = [connection.send(event) for event in (response, h11.Data(data=body), h11.EndOfMessage())]
+    events: list[h11.Event] = [
+        h11.Response(status_code=status, reason=_REASONS.get(status, ""), headers=list(headers.items()))
+    ]
+    if not is_head:
+        events.append(h11.Data(data=body))
+    parts = [connection.send(event) for event in (*events, h11.EndOfMessage())]
     return b"".join(part for part in parts if part)

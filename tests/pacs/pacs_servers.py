@@ -166,12 +166,13 @@ class Orthanc:
         return answer.content
 
     def reports(self) -> dict[str, list[str]]:
-        """Orthanc's names of the SR objects of each study, by Study Instance UID."""
+        """Orthanc's names of the service's SR objects in each study, by Study Instance UID."""
         found: dict[str, list[str]] = {}
         for study in self.get("/studies?expand"):
             uid, names = study["MainDicomTags"]["StudyInstanceUID"], []
             for series in self.get(f"/studies/{study['ID']}/series?expand"):
-                if series["MainDicomTags"]["Modality"] == "SR":
+                tags = series["MainDicomTags"]
+                if tags.get("Modality") == "SR" and tags.get("Manufacturer") == "MonaiSKD":
                     names += series["Instances"]
             found[uid] = names
         return found

@@ -1,0 +1,153 @@
+"""What becomes a row of the queue, and when, with a clock that tests move."""
+
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from pacs_studies import content, grey, radiograph
+
+from MonaiSKD.pacs.incoming import Incoming
+from MonaiSKD.pacs.intake import Gatherer, Poller
+from MonaiSKD.pacs.queue import Queue, key_of
+from MonaiSKD.pacs.routing import Route, SeriesFacts
+from MonaiSKD.pacs.settings import Poll
+
+ROUTES = [Route("chest_xray", ("DX", "CR"))]
+
+
+class Clock:
+    def __init__(self):
+        self.seconds, self.day = 1000.0, datetime(2026, 3, 1, 23, 59, tzinfo=timezone.utc)
+
+    def monotonic(self):
+        return self.seconds
+
+    def now(self):
+        return self.day
+
+
+class Pacs:
+    """The answers of a PACS, and what it was asked."""
+
+    def __init__(self):
+        self.found, self.asked, self.described = {}, [], 0
+
+    def studies(self, filters):
+        self.asked.append(dict(filters))
+        return list(self.found.items())
+
+    def series(self, study):
+        self.described += 1
+        return [SeriesFacts(f"{study}.1", "DX", images=self.found[study])]
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def queue(tmp_path, clock):
+    queue = Queue(tmp_path / "queue.sqlite", clock.now)
+    yield queue
+    queue.close()
+
+
+def test_a_study_is_taken_when_it_has_stopped_growing(queue, clock):
+    pacs = Pacs()
+    poller = Poller(Poll(quiet=60), ROUTES, pacs, queue, clock)
+    pacs.found = {"1.2": 1}
+    assert poller.poll() == 1
+    clock.seconds += 59
+    pacs.found = {"1.2": 2}
+    poller.poll()
+    clock.seconds += 59
+    poller.poll()
+    assert queue.rows() == []
+    clock.seconds += 1
+    assert poller.poll() == 0
+    assert [row.images for row in queue.rows()] == [2]
+    described = pacs.described
+    poller.poll()
+    assert pacs.described == described  # what is known costs no further request
+
+
+def test_the_wall_clock_may_jump(queue, clock):
+    pacs = Pacs()
+    pacs.found = {"1.2": 1}
+    poller = Poller(Poll(quiet=60), ROUTES, pacs, queue, clock)
+    poller.poll()
+    for jump in (timedelta(days=-4000), timedelta(days=9000)):
+        clock.day += jump
+        poller.poll()
+    assert queue.rows() == []
+    clock.seconds += 60
+    poller.poll()
+    assert len(queue.rows()) == 1
+
+
+def test_what_is_asked(queue, clock):
+    pacs = Pacs()
+    Poller(Poll(query={"InstitutionName": "North"}), ROUTES, pacs, queue, clock).poll()
+    dates = {"StudyDate": "20260228-20260302", "InstitutionName": "North"}
+    assert pacs.asked == [{**dates, "ModalitiesInStudy": "DX"}, {**dates, "ModalitiesInStudy": "CR"}]
+    pacs.asked.clear()
+    Poller(Poll(days=0), ROUTES, pacs, queue, clock).poll()
+    Poller(Poll(days=1, everything=True), ROUTES, pacs, queue, clock).poll()
+    assert pacs.asked[:2] == [{"ModalitiesInStudy": "DX"}, {"ModalitiesInStudy": "CR"}]
+    assert pacs.asked[2:] == [{"StudyDate": "20260301-20260302"}]
+
+
+def test_a_uid_that_is_none_is_ignored(queue, clock, caplog):
+    pacs = Pacs()
+    pacs.found = {"../../etc": 1}
+    with caplog.at_level("WARNING"):
+        Poller(Poll(quiet=0), ROUTES, pacs, queue, clock).poll()
+    assert queue.rows() == []
+    assert "etc" not in caplog.text
+
+
+def test_sent_studies_wait_for_quiet_and_go_when_they_are_done(queue, clock, tmp_path):
+    incoming = Incoming(tmp_path / "incoming", 0, clock)
+    gatherer = Gatherer(60, ROUTES, incoming, queue)
+    image = radiograph(grey(0.5))
+    incoming.keep(content(image), image.SOPInstanceUID)
+    clock.seconds += 59
+    clock.day += timedelta(days=3)
+    gatherer.gather()
+    assert queue.rows() == []
+    clock.seconds += 1
+    gatherer.gather()
+    (row,) = queue.rows()
+    assert (row.study, row.series, row.state) == (image.StudyInstanceUID, (image.SeriesInstanceUID,), "received")
+    assert [folder.name for folder in incoming.folders(row.study, row.series)] == [image.SeriesInstanceUID]
+    gatherer.gather()
+    assert incoming.count(row.study) == 1  # somebody still works on it
+    queue.answered(row.key, "x", "2.25.1")
+    gatherer.gather()
+    assert list(incoming.folder.iterdir()) == []
+
+
+def test_images_that_come_late_are_not_removed_unseen(queue, clock, tmp_path):
+    incoming = Incoming(tmp_path / "incoming", 0, clock)
+    gatherer = Gatherer(0, ROUTES, incoming, queue)
+    first = radiograph(grey(0.5))
+    incoming.keep(content(first), first.SOPInstanceUID)
+    gatherer.gather()
+    key = key_of(first.StudyInstanceUID, "chest_xray")
+    queue.unanswerable(key, "damaged", "it is cut off", "Send it again")
+    clock.seconds += 1
+    late = radiograph(grey(0.5), study=first.StudyInstanceUID)
+    incoming.keep(content(late), late.SOPInstanceUID)
+    gatherer.gather()
+    assert incoming.count(first.StudyInstanceUID) == 2
+    gatherer.gather()
+    assert queue.row(key).state == "received"  # with other images, it may be answered
+
+
+def test_after_a_restart_what_was_sent_is_found_again(queue, clock, tmp_path):
+    image = radiograph(grey(0.5))
+    Incoming(tmp_path / "incoming", 0, clock).keep(content(image), image.SOPInstanceUID)
+    again = Incoming(tmp_path / "incoming", 0, clock)
+    assert again.complete(60) == []  # nobody knows how long ago it came
+    clock.seconds += 60
+    assert again.complete(60) == [image.StudyInstanceUID]
