@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from MonaiSKD.datasets.cases import SPLITS, Case, DataList
+from MonaiSKD.datasets.patients import with_patients
 from MonaiSKD.datasets.sources import read_source
 from MonaiSKD.datasets.splits import complete_splits
 from MonaiSKD.errors import SKDError
@@ -28,6 +29,8 @@ def load_datalist(
     - A JSON is `{"training": [{"image": ..., "label": ...}, ...], "validation": [...], "test": [...]}`. A relative path
       starts at the JSON's folder.
 
+    DICOM images without a patient_id are joined by their headers (see :func:`with_patients`).
+
     Images without given splits are divided by `fractions`; where only the validation split is missing, it is taken
     out of the training split. Both keep a patient's images together, keep the shares of the classes, and depend on
     `seed` and the file names alone. With `class_names` given, the training split may be absent: such data can be
@@ -46,7 +49,7 @@ def load_datalist(
         SKDError: the data set is absent, empty, or contradicts itself; the sentence names the file and the remedy.
     """
     where = Path(source)
-    cases = read_source(where)
+    cases = with_patients(read_source(where))
     _refuse_one_file_twice(where, cases)
     classes = _class_names(where, cases, class_names)
     cases = complete_splits(where, cases, fractions, seed)
