@@ -18,6 +18,7 @@ import requests
 
 ROOT = Path(__file__).parents[1]
 START_SECONDS = 240.0
+BRAIN, CHEST = "brain_mri_classification", "chest_xray_classification"
 
 
 class Rest:

@@ -6,8 +6,10 @@ import json
 import logging
 import re
 import shutil
+import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +57,8 @@ class ReaderDatastore(LocalDatastore):
     _config_ts: float
 
     def __init__(self, folder: str, *, auto_reload: bool, read_only: bool) -> None:
+        # MONAI Label's watch of the folder empties and refills the list of images in a thread of its own.
+        self._mutex = threading.RLock()
         patterns = [f"*{suffix}" for suffix in _IMAGES]
         super().__init__(folder, extensions=patterns, auto_reload=auto_reload, read_only=read_only)
 
@@ -71,35 +75,37 @@ class ReaderDatastore(LocalDatastore):
 
     def opinions(self) -> dict[str, list[Opinion]]:
         """Of each labelled image, what its readers say."""
-        self._take_up()
-        found: dict[str, list[Opinion]] = {}
-        for image, entry in self._datastore.objects.items():
-            label = entry.labels.get(FINAL)
-            if label is not None:
-                found[image] = self._opinions_of(image, label)
-        return found
+        with self._mutex:
+            self._take_up()
+            labels = {image: entry.labels.get(FINAL) for image, entry in self._datastore.objects.items()}
+            return {image: self._opinions_of(image, label) for image, label in labels.items() if label is not None}
 
     def status(self) -> dict[str, Any]:
         """MONAI Label's counts, and which images their readers do not agree on."""
         of_images = self.opinions()
         ties = sorted(image for image, opinions in of_images.items() if opinions and majority(opinions) is None)
-        return {**super().status(), "disagreements": disagreements(of_images), "ties": ties}
+        with self._mutex:
+            counts = super().status()
+        return {**counts, "disagreements": disagreements(of_images), "ties": ties}
 
     def json(self) -> Any:
         """Everything it knows."""
-        self._take_up()
-        return super().json()
+        with self._mutex:
+            self._take_up()
+            return super().json()
 
     def get_image_uri(self, image_id: str) -> str:
         """The path of an image, empty where there is none."""
-        if image_id not in self._datastore.objects:
-            self._take_up()
-        return str(super().get_image_uri(image_id))
+        with self._mutex:
+            if image_id not in self._datastore.objects:
+                self._take_up()
+            return str(super().get_image_uri(image_id))
 
     def get_unlabeled_images(self, label_tag: str | None = None, labels: Any = None) -> list[str]:
         """The images that no reader has labelled, sorted."""
-        self._take_up()
-        return sorted(super().get_unlabeled_images(label_tag, labels))
+        with self._mutex:
+            self._take_up()
+            return sorted(super().get_unlabeled_images(label_tag, labels))
 
     def add_image(self, image_id: str, image_filename: str, image_info: Mapping[str, Any]) -> str:
         """Take in an image, whole or not at all.
@@ -111,8 +117,7 @@ class ReaderDatastore(LocalDatastore):
         image_id = check_id(image_id or own)
         if suffix.lower() not in _IMAGES:
             raise SKDError("image", "is of an unknown kind", f"Use one of {', '.join(_IMAGES)}")
-        with FileLock(self._lock_file):
-            self._read_again()
+        with self._changing():
             if image_id in self._datastore.objects:  # its labels are of another image
                 raise SKDError(
                     f"image {image_id!r}", "exists already", "Give this one another id, or remove that first"
@@ -134,8 +139,7 @@ class ReaderDatastore(LocalDatastore):
         if not _TAG.fullmatch(label_tag):
             raise SKDError("tag", "is no name", "Use final")
         content = Path(label_filename).read_bytes()
-        with FileLock(self._lock_file):
-            self._read_again()
+        with self._changing():
             entry = self._datastore.objects.get(image_id)
             if entry is None:
                 raise SKDError(f"image {image_id!r}", "is not in the datastore", "Add it first", code="not_found")
@@ -193,6 +197,17 @@ class ReaderDatastore(LocalDatastore):
         except (OSError, SKDError):
             _LOG.warning("a label file in %s cannot be read and is left out", tag)
             return []
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Alone among threads and processes, and up to date."""
+        with self._mutex, FileLock(self._lock_file):
+            self._read_again()
+            yield
+
+    def _reconcile_datastore(self) -> None:
+        with self._mutex:
+            super()._reconcile_datastore()
 
     def _take_up(self) -> None:
         """What other processes have saved."""

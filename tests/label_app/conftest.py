@@ -20,8 +20,6 @@ if not HAS_SERVER:
     # They import it, or the client of the server; the others need no MONAI Label.
     collect_ignore_glob = ["test_label_server_*.py"]
 
-BRAIN, CHEST = "brain_mri_classification", "chest_xray_classification"
-
 
 def write_dicom(path: Path, values: np.ndarray, *, ct: bool = False, index: int = 0, uids: Any = None) -> Path:
     """A radiograph of 16 bits, or one slice of a CT series, with a patient's name in it."""

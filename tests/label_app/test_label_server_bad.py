@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from conftest import BRAIN, CHEST
+from label_server import BRAIN, CHEST
 
 ELSEWHERE = [
     "../../etc/passwd",

@@ -14,9 +14,9 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
-from conftest import BRAIN, CHEST
+from label_server import BRAIN, CHEST
 from PIL import Image
-from SKDClassifierLib.Server import LabelServer
+from SKDClassifierLib.place.Server import LabelServer
 
 from MonaiSKD.reading import RULES, read_image
 from MonaiSKD.reporting import from_json, to_json
@@ -75,6 +75,23 @@ def test_the_clients_answers_are_those_of_the_command(server, images, classified
     expected = classified[name, model]
     assert plain(json.loads(to_json(result))) == plain(expected)
     assert result.input.startswith("image.")  # the client tells no name
+
+
+def test_real_images_are_answered_as_in_this_process(server, shared):
+    """Real DICOM of several makers, real volumes, with the shipped models; also those that are refused."""
+    data = shared / "data"
+    cases = [(CHEST, path) for path in sorted((data / "dicom" / "cxr").glob("*.dcm"))[:6]]
+    cases += [(BRAIN, path) for path in sorted((data / "volumes" / "brain_mri").glob("*.nii.gz"))[:1]]
+    cases += [(CT, path) for path in sorted((data / "dicom" / "ct").glob("*.dcm"))[:2]]
+    assert len(cases) >= 5
+    open_models = {name: Classifier(name.removesuffix("_classification")) for name in (CHEST, BRAIN, CT)}
+    for model, path in cases:
+        line = server.infer(model, path).json()["monai_skd"]
+        [answer] = open_models[model].many([path])
+        if isinstance(answer, Failure):
+            assert line["error"]["code"] == answer.code, path
+        else:
+            assert plain(line) == plain(json.loads(to_json(answer))), path
 
 
 def test_answers_are_the_documented_json(server, images):

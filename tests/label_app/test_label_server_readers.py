@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import BRAIN, CHEST
+from label_server import BRAIN, CHEST
 
 from MonaiSKD.label_app.students import entropy
 

@@ -7,7 +7,7 @@ import time
 
 import psutil
 import pytest
-from conftest import BRAIN
+from label_server import BRAIN
 from tinymodel import write_tiny_model
 
 from MonaiSKD.runtime import Classifier
