@@ -11,8 +11,9 @@ from typing import Any
 
 import qt
 import slicer
-from SKDClassifierLib import Logic, Package, Samples
+from SKDClassifierLib import Package
 from SKDClassifierLib.ParameterNode import SKDParameterNode
+from SKDClassifierLib.scene import Logic, Samples
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.ScriptedLoadableModule import (
@@ -142,7 +143,7 @@ class SKDClassifierTest(ScriptedLoadableModuleTest):
 
     def test_results_survive_the_scene(self) -> None:
         """Saved as a bundle of files, closed and loaded, a result is there again."""
-        from SKDClassifierLib import ResultNodes
+        from SKDClassifierLib.scene import ResultNodes
 
         stored = SKDClassifierLogic().classify(Samples.load("SKDBrainMR"), "brain_mri")
         path = Path(slicer.app.temporaryPath) / "SKDClassifierTest.mrb"
@@ -172,7 +173,7 @@ class SKDClassifierTest(ScriptedLoadableModuleTest):
         panel.classify_tab.ui.volumeSelector.setCurrentNode(volume)
         panel.services.use_model("brain_mri")
         panel.classify_tab.ui.classifyButton.click()
-        from SKDClassifierLib import ResultNodes
+        from SKDClassifierLib.scene import ResultNodes
 
         for _second in range(30):
             if ResultNodes.for_volume(slicer.mrmlScene, volume):

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import slicer
 from harness import BlockTimer
-from SKDClassifierLib.Jobs import BackgroundTask, ChildJob
-from SKDClassifierLib.Logic import Logic
+from SKDClassifierLib.jobs.Jobs import BackgroundTask, ChildJob
 from SKDClassifierLib.Models import Catalogue
 from SKDClassifierLib.ParameterNode import SKDParameterNode
 from SKDClassifierLib.Protocols import Services
+from SKDClassifierLib.scene.Logic import Logic
 from tinymodel import write_tiny_model
 
 

@@ -16,10 +16,10 @@ import slicer
 from classify_parts import ct_values, longest_block, make_services, radiograph_values, write_study
 from harness import pixels_of, screenshot, wait_until
 from PySide6.QtTest import QTest
-from SKDClassifierLib import ResultNodes
-from SKDClassifierLib.BatchSection import FOLDER, SCENE, STUDIES
-from SKDClassifierLib.BatchTable import BatchTable, Row
-from SKDClassifierLib.ClassifyTab import ClassifyTab
+from SKDClassifierLib.batch.BatchSection import FOLDER, SCENE, STUDIES
+from SKDClassifierLib.batch.BatchTable import BatchTable, Row
+from SKDClassifierLib.classify.ClassifyTab import ClassifyTab
+from SKDClassifierLib.scene import ResultNodes
 
 from MonaiSKD.errors import SKDError
 from MonaiSKD.runtime import Failure, ModelIdentity, Result

@@ -14,8 +14,8 @@ import pytest
 import slicer
 from classify_parts import ct_values, longest_block, make_services, new_parameter_node
 from harness import observers, pixels_of, screenshot, wait_until
-from SKDClassifierLib import Inputs, ResultNodes, Samples
-from SKDClassifierLib.ClassifyTab import ClassifyTab
+from SKDClassifierLib.classify.ClassifyTab import ClassifyTab
+from SKDClassifierLib.scene import Inputs, ResultNodes, Samples
 from tinymodel import write_tiny_model
 
 from MonaiSKD.errors import SKDError
@@ -458,7 +458,7 @@ class TestOnAServer:
         assert str(far.errors[0]) == "chest: it ends. Copy it again."
 
     def test_a_stock_answer_is_not_called_reliable(self, far):
-        from SKDClassifierLib.Server import _stock
+        from SKDClassifierLib.place.Server import _stock
 
         far.services.server.answer = lambda model, file: _stock(
             [{"label": "dark", "score": 0.8}, {"label": "bright", "score": 0.2}], model

@@ -11,7 +11,7 @@ import pytest
 import qt
 import slicer
 from harness import BlockTimer, observers, pixels_of, render_slice, screenshot, wait_until
-from SKDClassifierLib import Plots
+from SKDClassifierLib.scene import Plots
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
 

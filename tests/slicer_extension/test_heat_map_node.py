@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import slicer
 import vtk
-from SKDClassifierLib import HeatMapNode, Inputs
+from SKDClassifierLib.scene import HeatMapNode, Inputs
 
 from MonaiSKD.reading import RULES
 

@@ -15,8 +15,8 @@ import slicer
 from harness import observers, pixels_of, render_slice, screenshot, wait_until
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from SKDClassifierLib.Labels import LabelFile
-from SKDClassifierLib.LabelSection import LabelSection
+from SKDClassifierLib.train.Labels import LabelFile
+from SKDClassifierLib.train.LabelSection import LabelSection
 
 from MonaiSKD.datasets import load_datalist
 
@@ -291,7 +291,7 @@ from pathlib import Path
 slicer.mrmlScene = slicer.vtkMRMLScene()
 from harness.fixture import App
 app = App(slicer.mrmlScene, Path(sys.argv[5]), pytest.MonkeyPatch())
-from SKDClassifierLib.LabelSection import LabelSection
+from SKDClassifierLib.train.LabelSection import LabelSection
 section = LabelSection(None, print, lambda path: print("written", flush=True))
 section.suggest_classes(["normal", "pneumonia"])
 section.open(sys.argv[4])

@@ -141,7 +141,7 @@ def test_a_form_has_layouts_names_and_buddies(file):
 
 def test_each_model_of_a_bundle_has_its_sample():
     notes = json.loads((MODULE / "Resources" / "models.json").read_text(encoding="utf-8"))
-    text = (MODULE / "SKDClassifierLib" / "Samples.py").read_text(encoding="utf-8")
+    text = (MODULE / "SKDClassifierLib" / "scene" / "Samples.py").read_text(encoding="utf-8")
     for model, note in notes["models"].items():
         assert f'"{note["sample"]}": "{model}"' in text
         assert (MODULE / "Resources" / "Icons" / f"{note['sample']}.png").is_file()

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import slicer
 from harness import composite, observers, pixels_of, render_slice, screenshot, wait_until
-from SKDClassifierLib import ResultNodes, Samples
+from SKDClassifierLib.scene import ResultNodes, Samples
 
 MODULE = Path(__file__).parents[2] / "SlicerExtension" / "SKDClassifier" / "SKDClassifier.py"
 WIDTH = 430
@@ -46,12 +46,12 @@ def answered(panel: Any, name: str) -> Any:
 
 
 def pictured(panel: Any, path: Path) -> Any:
-    """A screenshot as high as Slicer's scroll area lets the panel be."""
-    panel.widget.resize(WIDTH, 100)
-    panel.widget.show()
+    """A screenshot of the panel, as high as it needs at the width of Slicer's module panel."""
+    window = panel.widget.window()
+    window.show()
     for _round in range(3):  # what is wrapped and what was shown just now settle in rounds
+        window.resize(WIDTH, window.heightForWidth(WIDTH))
         slicer.app.processEvents()
-        panel.widget.resize(WIDTH, max(panel.widget.heightForWidth(WIDTH), panel.widget.sizeHint.height()))
     return screenshot(panel.widget, path)
 
 
@@ -81,6 +81,8 @@ def test_the_picture_of_the_readme(panel, pictures):
     """Panel, slices and overlay side by side."""
     answered(panel, "SKDBrainMR")
     pictured(panel, pictures / "slicer.png")
+    slicer.util.resetSliceViews()
+    panel.classify_tab.view.ui.keySliceButton.click()
     slices = [render_slice(view) for view in ("Red", "Yellow", "Green")]
     composite(panel.widget, slices, pictures / "slicer.png")
     assert (pictures / "slicer.png").stat().st_size > 30_000

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from harness import wait_until
 from label_server import LINE, Behaviour
-from SKDClassifierLib import Place, PlaceTab
-from SKDClassifierLib.Install import WHEELS_SETTING, Installer
-from SKDClassifierLib.Jobs import BackgroundTask
+from SKDClassifierLib.jobs.Jobs import BackgroundTask
+from SKDClassifierLib.place import Place, PlaceTab
+from SKDClassifierLib.place.Install import WHEELS_SETTING, Installer
+from SKDClassifierLib.place.Server import Connection
 from SKDClassifierLib.Protocols import Services
-from SKDClassifierLib.Server import Connection
 
 from MonaiSKD.errors import SKDError
 

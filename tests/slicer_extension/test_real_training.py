@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import qt
 from harness import wait_until
-from SKDClassifierLib import TrainingView
+from SKDClassifierLib.train import TrainingView
 from train_world import epochs_drawn, open_world, picture
 
 TRAIN_PYTHON = os.environ.get("MONAI_SKD_TRAIN_PYTHON")

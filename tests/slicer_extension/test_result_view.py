@@ -16,8 +16,9 @@ import qt
 import slicer
 from classify_parts import ct_values, make_services, radiograph_values, write_study
 from harness import pixels_of, screenshot, wait_until
-from SKDClassifierLib import Exports, Inputs, ResultNodes
-from SKDClassifierLib.ResultView import ResultView
+from SKDClassifierLib.classify import Exports
+from SKDClassifierLib.classify.ResultView import ResultView
+from SKDClassifierLib.scene import Inputs, ResultNodes
 
 from MonaiSKD.errors import SKDError
 from MonaiSKD.reading.dicom.dataset import open_dataset

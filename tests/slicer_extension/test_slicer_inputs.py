@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import slicer
-from SKDClassifierLib import Inputs
-from SKDClassifierLib.Logic import Logic
+from SKDClassifierLib.scene import Inputs
+from SKDClassifierLib.scene.Logic import Logic
 
 from MonaiSKD.errors import SKDError
 from MonaiSKD.reading.dicom.dataset import open_dataset

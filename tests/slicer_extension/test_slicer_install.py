@@ -104,8 +104,8 @@ def installer(app: Any, slicers: Venv) -> Any:
 
 
 def make(app: Any, slicers: Venv, torch: Any = None) -> Any:
-    from SKDClassifierLib.Install import Installer
-    from SKDClassifierLib.Requirements import Environment
+    from SKDClassifierLib.place.Install import Installer
+    from SKDClassifierLib.place.Requirements import Environment
 
     return Installer(app.settings, Environment(slicers.pip, lambda: slicers.python, [str(slicers.packages)]), torch)
 
@@ -125,7 +125,7 @@ def test_the_list_fits_its_schema_and_the_package():
 
 
 def test_where_everything_is_nothing_is_asked(app):
-    from SKDClassifierLib.Install import Installer
+    from SKDClassifierLib.place.Install import Installer
 
     installer = Installer(app.settings)
     assert installer.missing_light() == []
@@ -308,7 +308,7 @@ def test_an_extension_that_installs_nothing(app, slicers, monkeypatch, failure):
 
 
 def test_vtk_of_slicer_which_has_no_version_is_not_doubled(slicers):
-    from SKDClassifierLib.Requirements import Environment
+    from SKDClassifierLib.place.Requirements import Environment
 
     (slicers.packages / "vtk.py").touch()
     environment = Environment(slicers.pip, lambda: slicers.python, [str(slicers.packages)])
@@ -319,7 +319,7 @@ def test_vtk_of_slicer_which_has_no_version_is_not_doubled(slicers):
 
 def test_slicers_own_pip_is_used_old_and_new(app, monkeypatch):
     import slicer
-    from SKDClassifierLib.Install import slicer_pip
+    from SKDClassifierLib.place.Install import slicer_pip
 
     old: list[Any] = []
     monkeypatch.setattr(slicer.util, "pip_install", old.append)

@@ -48,7 +48,7 @@ class Job:
     """A child job and all that it calls back."""
 
     def __init__(self, arguments: list[Any], **options: Any) -> None:
-        from SKDClassifierLib.Jobs import ChildJob
+        from SKDClassifierLib.jobs.Jobs import ChildJob
 
         self.events: list[dict] = []
         self.log: list[str] = []
@@ -277,7 +277,7 @@ import harness
 harness.install()
 import qt
 application = qt.QCoreApplication([])
-from SKDClassifierLib.Jobs import ChildJob
+from SKDClassifierLib.jobs.Jobs import ChildJob
 def hear(event):
     if event["event"] == "answer" and len(pid) == 1:
         open({str(note)!r}, "w").write(str(pid[0]))
@@ -304,7 +304,7 @@ def test_jobs_find_the_package_and_no_module_of_the_current_folder(tmp_path, mon
     (tmp_path / "json.py").write_text("raise RuntimeError('a file of the user')")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "other"))
-    from SKDClassifierLib import Processes
+    from SKDClassifierLib.jobs import Processes
 
     assert Processes.environment()["PYTHONPATH"] == f"{ROOT}{os.pathsep}{tmp_path / 'other'}"
     if sys.version_info >= (3, 11):
@@ -312,7 +312,7 @@ def test_jobs_find_the_package_and_no_module_of_the_current_folder(tmp_path, mon
 
 
 def test_slicers_python_is_preferred_and_slicer_itself_never_started(tmp_path, monkeypatch):
-    from SKDClassifierLib import Processes
+    from SKDClassifierLib.jobs import Processes
 
     assert Processes.interpreter() == sys.executable
     monkeypatch.setattr(sys, "executable", str(tmp_path / "SlicerApp-real"))
@@ -328,7 +328,7 @@ class Task:
     """A background task and all that it calls back."""
 
     def __init__(self, function: Any) -> None:
-        from SKDClassifierLib.Jobs import BackgroundTask
+        from SKDClassifierLib.jobs.Jobs import BackgroundTask
 
         self.progress: list[tuple[int, int]] = []
         self.calls: list[tuple[str, Any]] = []
@@ -437,7 +437,7 @@ def test_an_abandoned_task_calls_nothing():
 
 
 def test_a_report_of_a_training_of_any_length_is_one_event():
-    from SKDClassifierLib.JobOutput import JobOutput
+    from SKDClassifierLib.jobs.JobOutput import JobOutput
 
     output = JobOutput()
     line = (json.dumps({"event": "report", "text": "ä" * 3_000_000}, ensure_ascii=False) + "\n").encode()

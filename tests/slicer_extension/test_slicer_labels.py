@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image as PILImage
-from SKDClassifierLib.Labels import LabelFile, cases_in
+from SKDClassifierLib.train.Labels import LabelFile, cases_in
 
 from MonaiSKD.datasets import load_datalist
 from MonaiSKD.errors import SKDError
@@ -73,7 +73,7 @@ def test_the_next_case_is_the_next_without_a_label_and_round_again(images, tmp_p
 def test_a_killed_program_loses_no_label(images, tmp_path):
     code = (
         "import sys; sys.path[:0] = sys.argv[1:3]\n"
-        "from SKDClassifierLib.Labels import LabelFile\n"
+        "from SKDClassifierLib.train.Labels import LabelFile\n"
         "labels = LabelFile(sys.argv[3])\n"
         "number = 0\n"
         "while True:\n"
@@ -95,7 +95,7 @@ def test_a_killed_program_loses_no_label(images, tmp_path):
 def test_two_programs_label_into_one_file_and_lose_nothing(tmp_path):
     code = (
         "import sys; sys.path[:0] = sys.argv[1:3]\n"
-        "from SKDClassifierLib.Labels import LabelFile\n"
+        "from SKDClassifierLib.train.Labels import LabelFile\n"
         "labels = LabelFile(sys.argv[3])\n"
         "for number in range(40): labels.give(f'{sys.argv[4]}{number}.png', sys.argv[4])\n"
     )

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import slicer
-from SKDClassifierLib import Inputs, ResultNodes
-from SKDClassifierLib.Logic import Cancelled, Logic
+from SKDClassifierLib.scene import Inputs, ResultNodes
+from SKDClassifierLib.scene.Logic import Cancelled, Logic
 from tinymodel import write_tiny_model
 
 from MonaiSKD.errors import SKDError

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 from label_server import Behaviour
-from SKDClassifierLib import Server
-from SKDClassifierLib.Server import LabelServer
+from SKDClassifierLib.place import Server
+from SKDClassifierLib.place.Server import LabelServer
 
 from MonaiSKD.errors import SKDError
 from MonaiSKD.runtime import Failure

@@ -6,7 +6,7 @@ import json
 import math
 
 import pytest
-from SKDClassifierLib.Training import (
+from SKDClassifierLib.train.Training import (
     TrainingPlan,
     TrainingState,
     doubt,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from harness import wait_until
-from SKDClassifierLib.TrainTab import TrainTab
+from SKDClassifierLib.train.TrainTab import TrainTab
 from train_world import image_folder, open_world, run
 
 

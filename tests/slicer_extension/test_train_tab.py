@@ -12,8 +12,8 @@ import pytest
 import qt
 import slicer
 from harness import BlockTimer, observers, wait_until
-from SKDClassifierLib import TrainingView
-from SKDClassifierLib.TrainTab import TrainTab
+from SKDClassifierLib.train import TrainingView
+from SKDClassifierLib.train.TrainTab import TrainTab
 from train_world import charts, check, epochs_drawn, image_folder, open_world, picture, run
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import slicer
 from harness import pixels_of, screenshot, wait_until
-from SKDClassifierLib.Jobs import ChildJob
+from SKDClassifierLib.jobs.Jobs import ChildJob
 from SKDClassifierLib.Models import Catalogue
-from SKDClassifierLib.Plots import CHART_ATTRIBUTE
 from SKDClassifierLib.Protocols import Services
-from SKDClassifierLib.TrainTab import TrainTab
+from SKDClassifierLib.scene.Plots import CHART_ATTRIBUTE
+from SKDClassifierLib.train.TrainTab import TrainTab
 from tinymodel import write_tiny_model
 
 # A program that speaks as a training does, in a moment; its last argument says how it ends.

@@ -8,20 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from SKDClassifierLib.Logic import Answer
     from SKDClassifierLib.Models import ModelEntry
-    from SKDClassifierLib.ResultNodes import StoredResult
+    from SKDClassifierLib.scene.Logic import Answer
+    from SKDClassifierLib.scene.ResultNodes import StoredResult
 
 
 class Progress(Protocol):
-    """Told how much of a task is done; may raise :class:`SKDClassifierLib.Logic.Cancelled` to end it."""
+    """Told how much of a task is done; may raise :class:`SKDClassifierLib.scene.Logic.Cancelled` to end it."""
 
     def __call__(self, done: int, total: int) -> None:
         """`done` of `total` steps are finished."""
 
 
 class Logic(Protocol):
-    """Classifies volumes of the scene. See :class:`SKDClassifierLib.Logic.Logic`."""
+    """Classifies volumes of the scene. See :class:`SKDClassifierLib.scene.Logic.Logic`."""
 
     def classifier(self, model: str | Path) -> Any:
         """The opened model (kept for the next time); SKDError when the file is damaged or gone."""
@@ -55,7 +55,7 @@ class Catalogue(Protocol):
 
 
 class Installer(Protocol):
-    """Gets missing packages, after asking. See :class:`SKDClassifierLib.Install.Installer`."""
+    """Gets missing packages, after asking. See :class:`SKDClassifierLib.place.Install.Installer`."""
 
     def ensure_light(self, parent: Any = None) -> bool:
         """Whether what classifying needs is there; asks before it installs anything; False when the user refuses."""
@@ -90,7 +90,7 @@ class ServerChoice(Protocol):
 
 
 class Task(Protocol):
-    """Work in a thread of this process. See :class:`SKDClassifierLib.Jobs.BackgroundTask`."""
+    """Work in a thread of this process. See :class:`SKDClassifierLib.jobs.Jobs.BackgroundTask`."""
 
     running: bool
 
@@ -119,7 +119,7 @@ class TaskFactory(Protocol):
 
 
 class Child(Protocol):
-    """`python -m MonaiSKD …` in a process of its own. See :class:`SKDClassifierLib.Jobs.ChildJob`."""
+    """`python -m MonaiSKD …` in a process of its own. See :class:`SKDClassifierLib.jobs.Jobs.ChildJob`."""
 
     running: bool
 

@@ -12,14 +12,14 @@ import slicer
 from slicer.i18n import tr as _
 
 from SKDClassifierLib import Package
-from SKDClassifierLib.ClassifyTab import ClassifyTab
-from SKDClassifierLib.Install import Installer
-from SKDClassifierLib.Jobs import BackgroundTask, ChildJob
+from SKDClassifierLib.classify.ClassifyTab import ClassifyTab
+from SKDClassifierLib.jobs.Jobs import BackgroundTask, ChildJob
 from SKDClassifierLib.Models import Catalogue
-from SKDClassifierLib.Place import Place
-from SKDClassifierLib.PlaceTab import PlaceTab
+from SKDClassifierLib.place.Install import Installer
+from SKDClassifierLib.place.Place import Place
+from SKDClassifierLib.place.PlaceTab import PlaceTab
 from SKDClassifierLib.Protocols import Services
-from SKDClassifierLib.TrainTab import TrainTab
+from SKDClassifierLib.train.TrainTab import TrainTab
 
 if TYPE_CHECKING:
     from SKDClassifierLib.Protocols import Logic

@@ -1,0 +1,171 @@
+"""Classifying many cases: volumes of the scene one after the other, files in a child process. No Qt."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import slicer
+
+from SKDClassifierLib.batch.BatchTable import Row
+from SKDClassifierLib.classify.Classification import Classification
+
+if TYPE_CHECKING:
+    from MonaiSKD.runtime import Failure
+    from SKDClassifierLib.Models import ModelEntry
+    from SKDClassifierLib.Protocols import Services
+    from SKDClassifierLib.scene.ResultNodes import StoredResult
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Who hears of a batch.
+
+    Args:
+        total: told how many cases there are, once that is known.
+        row: given each case.
+        end: called once, with why it ended early; empty text where it did not.
+    """
+
+    total: Callable[[int], None]
+    row: Callable[[Row], None]
+    end: Callable[[str], None]
+
+
+class SceneBatch:
+    """Volumes of the scene; their results go into the scene, too.
+
+    Args:
+        services: what the module has.
+        node_ids: of the volumes.
+        entry: the model.
+        listener: who hears of it.
+    """
+
+    def __init__(self, services: Services, node_ids: Sequence[str], entry: ModelEntry, listener: Listener) -> None:
+        self._services, self._entry, self._listener = services, entry, listener
+        self._waiting, self._count = list(node_ids), len(node_ids)
+        self._running: Classification | None = None
+        self._node_id, self._name, self._began = "", "", 0.0
+
+    def start(self) -> None:
+        """Begin."""
+        self._listener.total(self._count)
+        self._next()
+
+    def cancel(self) -> None:
+        """End now; nothing is called any more."""
+        if self._running is not None:
+            self._running.cancel()
+        self._running, self._waiting = None, []
+
+    def _next(self) -> None:
+        while self._waiting:
+            self._node_id = self._waiting.pop(0)
+            node = slicer.mrmlScene.GetNodeByID(self._node_id)
+            if node is None:  # deleted meanwhile, with its name
+                continue
+            self._name, self._began = node.GetName(), time.monotonic()
+            try:
+                self._running = Classification(
+                    self._services, node, self._entry, lambda done, total: None, self._done, self._failed
+                )
+            except Exception as error:
+                self._tell(failure(self._name, error))
+                continue
+            self._running.start()
+            return
+        self._listener.end("")
+
+    def _done(self, stored: StoredResult) -> None:
+        self._tell(replace(stored.result, milliseconds=(time.monotonic() - self._began) * 1e3))
+        self._next()
+
+    def _failed(self, error: Exception) -> None:
+        self._tell(failure(self._name, error))
+        self._next()
+
+    def _tell(self, outcome: Any) -> None:
+        self._running = None
+        self._listener.row(Row(self._name, outcome, self._node_id))
+
+
+class FileBatch:
+    """Files and folders, in a process of their own.
+
+    Args:
+        services: what the module has.
+        paths: what is classified; named DICOM files are gathered by series.
+        entry: the model.
+        listener: who hears of it.
+        recursive: whether folders below the named ones are walked, too.
+        names: path -> what the user calls it; the path itself where it is not in there.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        paths: Sequence[str],
+        entry: ModelEntry,
+        listener: Listener,
+        recursive: bool = False,
+        names: Mapping[str, str] | None = None,
+    ) -> None:
+        self._listener, self._names = listener, names or {}
+        self._folder = paths[0] if len(paths) == 1 else ""
+        self._scratch = Path(tempfile.mkdtemp(prefix="skd-list-"))
+        listing = self._scratch / "paths.txt"
+        listing.write_text("\n".join(paths), encoding="utf-8", errors="surrogateescape")
+        arguments = ["classify", str(entry.path), f"@{listing}", "--gather", "--events"]
+        arguments += ["--recursive"] if recursive else []
+        self._child = services.child(arguments, self._event, lambda line: None, self._ended)
+
+    def start(self) -> None:
+        """Begin."""
+        self._child.start()
+
+    def cancel(self) -> None:
+        """End now; nothing is called any more."""
+        self._child.abandon()
+        self._clean()
+
+    def _event(self, event: dict) -> None:
+        from MonaiSKD.reporting import from_json
+
+        if event["event"] == "total":
+            self._listener.total(int(event["inputs"]))
+        elif event["event"] == "answer":
+            outcome = from_json(event["answer"])
+            self._listener.row(Row(self._name(outcome.input), outcome, outcome.input))
+
+    def _name(self, path: str) -> str:
+        if path in self._names:
+            return self._names[path]
+        try:
+            return str(Path(path).relative_to(self._folder)) if self._folder else path
+        except ValueError:
+            return path
+
+    def _ended(self, end: Any) -> None:
+        self._clean()
+        self._listener.end(end.text)
+
+    def _clean(self) -> None:
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+def failure(name: str, error: Exception) -> Failure:
+    """An exception as a case's outcome; a defect goes into the log, too."""
+    from MonaiSKD.errors import SKDError
+    from MonaiSKD.runtime import Failure
+
+    if isinstance(error, SKDError):
+        return Failure(name, error.code, f"{error.thing}: {error.cause}", error.remedy)
+    logging.error("SKDClassifier: a case of a batch failed", exc_info=error)
+    return Failure(name, "internal", f"internal error ({type(error).__name__})", "Report it with the log")

@@ -1,0 +1,1 @@
+"""Many cases: what they are, how they are classified, their table."""

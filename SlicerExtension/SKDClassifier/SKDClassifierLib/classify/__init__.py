@@ -1,0 +1,1 @@
+"""The tab that classifies one volume and shows the result."""

@@ -1,0 +1,1 @@
+"""Work beside the event loop: threads, child processes, long work in slices."""

@@ -1,0 +1,1 @@
+"""Where it runs: this computer or a server, and the packages that are needed here."""

@@ -1,0 +1,1 @@
+"""Volumes, results and curves as nodes of the scene; classifying for scripts."""

@@ -1,0 +1,1 @@
+"""The tab that trains: labels, plan, child process, curves, results."""
