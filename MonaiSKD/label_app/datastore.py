@@ -59,6 +59,7 @@ class ReaderDatastore(LocalDatastore):
     def __init__(self, folder: str, *, auto_reload: bool, read_only: bool) -> None:
         # MONAI Label's watch of the folder empties and refills the list of images in a thread of its own.
         self._mutex = threading.RLock()
+        self._known: dict[Path, tuple[int, list[Opinion]]] = {}
         patterns = [f"*{suffix}" for suffix in _IMAGES]
         super().__init__(folder, extensions=patterns, auto_reload=auto_reload, read_only=read_only)
 
@@ -113,6 +114,7 @@ class ReaderDatastore(LocalDatastore):
         Raises:
             SKDError: the id is no name, or the file is of an unknown kind.
         """
+        image_info = _object(image_info)
         own, suffix = self._to_id(Path(image_filename).name)
         image_id = check_id(image_id or own)
         if suffix.lower() not in _IMAGES:
@@ -138,7 +140,7 @@ class ReaderDatastore(LocalDatastore):
         check_id(image_id)
         if not _TAG.fullmatch(label_tag):
             raise SKDError("tag", "is no name", "Use final")
-        content = Path(label_filename).read_bytes()
+        content, label_info = Path(label_filename).read_bytes(), _object(label_info)
         with self._changing():
             entry = self._datastore.objects.get(image_id)
             if entry is None:
@@ -153,7 +155,6 @@ class ReaderDatastore(LocalDatastore):
                     self._opinions_of(image_id, before, label_tag) if before else [], parse_opinions(content)
                 )
                 data = to_data(opinions)
-                info["opinions"] = data["labels"]
             write_json(Path(self._datastore.label_path(label_tag)) / f"{image_id}.json", data)
             info.update(ts=int(time.time()), name=f"{image_id}.json")
             entry.labels[label_tag] = DataModel(info=info, ext=".json")
@@ -190,11 +191,14 @@ class ReaderDatastore(LocalDatastore):
         return data
 
     def _opinions_of(self, image: str, label: DataModel, tag: str = FINAL) -> list[Opinion]:
-        if "opinions" in label.info:
-            return [Opinion(**one) for one in label.info["opinions"]]
-        try:  # a file that was laid there by hand
-            return parse_opinions((Path(self._datastore.label_path(tag)) / f"{image}{label.ext}").read_bytes())
-        except (OSError, SKDError):
+        """What the label's file says; read anew only when it has changed."""
+        path = Path(self._datastore.label_path(tag)) / f"{image}{label.ext}"
+        try:
+            made = path.stat().st_mtime_ns
+            if self._known.get(path, (0, []))[0] != made:
+                self._known[path] = (made, parse_opinions(path.read_bytes()))
+            return self._known[path][1]
+        except (OSError, SKDError):  # laid there by hand, or taken away
             _LOG.warning("a label file in %s cannot be read and is left out", tag)
             return []
 
@@ -244,6 +248,12 @@ class ReaderDatastore(LocalDatastore):
             return {entry.name: entry.name for entry in visible if entry.suffix == ".json"}
         labels = Path(self._datastore.label_path(None)).resolve()
         return {entry.name: entry.name for entry in visible if entry.resolve() != labels and _is_image(entry)}
+
+
+def _object(params: Any) -> Mapping[str, Any]:
+    if not isinstance(params, Mapping):
+        raise SKDError("params", "is no JSON object", "Send one, or leave it out")
+    return params
 
 
 def _is_image(entry: Path) -> bool:

@@ -12,6 +12,7 @@ import logging
 import re
 import traceback
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -140,10 +141,18 @@ def _explained(error: BaseException, largest: int) -> tuple[int, str]:
             return 404, "there is no such image or label"
         if type(one).__name__ == "MONAILabelException":
             return 400, "MONAI Label refuses the request"
+        if isinstance(one, (TypeError, AttributeError)) and _raised_by_an_endpoint(one):
+            return 400, "a part of the request is JSON of another kind than it should be"
     # Where, not what: the words of an error may quote a file name or a request.
     place = "".join(traceback.format_tb(error.__traceback__)[-4:])
     _LOG.error("internal error (%s)\n%s", type(error).__name__, place)
     return 500, f"internal error ({type(error).__name__})"
+
+
+def _raised_by_an_endpoint(error: BaseException) -> bool:
+    """Whether it was MONAI Label's own handling of what the client sent, and nothing deeper."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and Path(frames[-1].filename).parts[-3:-1] == ("monailabel", "endpoints")
 
 
 def _chain(error: BaseException | None) -> list[BaseException]:

@@ -101,9 +101,28 @@ def test_malformed_requests_are_the_clients_mistake(server, images):
     assert (
         server.ask("PUT", "/datastore/image/info", params={"image": "nobody"}, data={"info": "{}"}).status_code == 404
     )
+    for sent in ("[]", "1", '"x"'):
+        for place in ("/datastore/image/info", "/datastore/label/info"):
+            query = {"image": "d"} if "image" in place else {"label": "d", "tag": "final"}
+            assert server.ask("PUT", place, params=query, data={"info": sent}).status_code in (400, 404), (place, sent)
+        image = {"params": {"image": "new"}, "files": {"file": ("a.png", content)}, "data": {"params": sent}}
+        assert server.ask("PUT", "/datastore/image", **image).status_code == 400, sent
+        label = {"params": {"image": "d"}, "files": {"label": ("l.json", b'{"label": "a"}')}, "data": {"params": sent}}
+        assert server.ask("PUT", "/datastore/label", **label).status_code == 400, sent
     archive = server.ask("PUT", "/session/", params={"uncompress": "true"}, files=[("files", ("a.zip", b"PK"))])
     assert archive.status_code == 400
     assert server.infer(CHEST, image="d", output="dicom_seg").status_code == 400
+
+
+def test_what_a_client_says_of_a_label_changes_no_label(server):
+    server.label("ring_0012", "ring", "A").raise_for_status()
+    info = json.dumps({"opinions": "broken", "name": "../x", "ext": ".."})
+    server.ask("PUT", "/datastore/label/info", params={"label": "ring_0012", "tag": "final"}, data={"info": info})
+    server.ask("PUT", "/datastore/image/info", params={"image": "ring_0012"}, data={"info": '{"strategy": 1}'})
+    server.label("ring_0012", "tumor", "B").raise_for_status()
+    found = server.get("/datastore/")["disagreements"]
+    assert found == [{"image": "ring_0012", "labels": {"A": "ring", "B": "tumor"}, "majority": None}]
+    server.unlabel("ring_0012")
 
 
 def test_oversized_uploads_are_refused_by_their_length_and_without_one(server):
