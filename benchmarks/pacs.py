@@ -55,6 +55,7 @@ password = {{ env = "PACS_PASSWORD" }}
 every = 1
 quiet = 1
 everything = true
+days = 0
 
 [limits]
 free_bytes = 0

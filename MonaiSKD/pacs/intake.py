@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
@@ -46,10 +45,11 @@ class Poller:
             found.update(self._client.studies(filters))
         self._growing = {study: seen for study, seen in self._growing.items() if study in found}
         for study, instances in found.items():
-            if not is_uid(study):
-                log("study ignored", logging.WARNING, reason="its UID is no UID")
-            elif self._queue.seen(study) == instances:
+            if self._queue.seen(study) == instances:
                 self._growing.pop(study, None)
+            elif not is_uid(study):  # it would become part of addresses and of names of files
+                fresh = self._queue.offer(study, instances, {}, "its Study Instance UID is malformed", "Mend it there")
+                _say(fresh)
             elif self._is_quiet(study, instances):
                 offer(self._queue, self._routes, study, instances, self._client.series(study))
                 self._growing.pop(study, None)
@@ -113,6 +113,10 @@ def offer(
     """Route a study and put it into the queue."""
     routed = route(routes, [one for one in series if is_uid(one.uid)])
     fresh = queue.offer(study, instances, routed, why_none(series))
+    _say(fresh)
+    return fresh
+
+
+def _say(fresh: Mapping[str, State]) -> None:
     for key, state in fresh.items():
         log(state, study=key)
-    return fresh

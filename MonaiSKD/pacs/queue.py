@@ -132,7 +132,12 @@ class Queue:
         return None if found is None else int(found[0])
 
     def offer(
-        self, study: str, instances: int, routed: Mapping[str, Sequence[SeriesFacts]], why_not: str
+        self,
+        study: str,
+        instances: int,
+        routed: Mapping[str, Sequence[SeriesFacts]],
+        why_not: str,
+        remedy: str = "Add a [[route]] for it, or let it be",
     ) -> Mapping[str, State]:
         """Take in what the rules made of a study, all of it or nothing.
 
@@ -144,6 +149,7 @@ class Queue:
             instances: how many it has now.
             routed: the series for each model.
             why_not: the reason where there is no model at all.
+            remedy: what to do about that.
 
         Returns:
             the rows that are new or received once more, by their key.
@@ -163,19 +169,17 @@ class Queue:
                 state: State = "received" if model else "unanswerable"
                 uids = json.dumps([one.uid for one in series])
                 if known is None:
-                    self._insert(key, study, model, state, uids, images, why_not if not model else "", step)
+                    reason = ("unsupported", why_not, remedy) if not model else ("", "", "")
+                    self._insert(key, study, model, state, uids, images, *reason, step)
                 else:
                     self._set(key, step, state=state, series=uids, images=images, attempts=0, code="", reason="")
                 fresh[key] = state
             self._base.execute("INSERT OR REPLACE INTO seen VALUES (?, ?)", (study, instances))
         return fresh
 
-    def _insert(
-        self, key: str, study: str, model: str, state: State, series: str, images: int, reason: str, step: int
-    ) -> None:
-        columns = "key, study, model, state, series, images, code, reason, remedy, received, changed, step"
-        code, remedy = ("unsupported", "Add a [[route]] for it, or let it be") if reason else ("", "")
-        values = (key, study, model, state, series, images, code, reason, remedy, self._time(), self._time(), step)
+    def _insert(self, *values: object) -> None:
+        columns = "key, study, model, state, series, images, code, reason, remedy, step, received, changed"
+        values = (*values, self._time(), self._time())
         self._base.execute(f"INSERT INTO work ({columns}) VALUES ({', '.join('?' * len(values))})", values)
 
     def working(self, key: str) -> None:

@@ -74,7 +74,10 @@ class Worker:
         except Later as problem:
             self._later(row, problem)
         except SKDError as error:
-            self._never(row, error)
+            if error.code == "invalid" and isinstance(error.__cause__, OSError):  # the answer could not be written
+                self._later(row, disk_trouble(error.__cause__))
+            else:
+                self._never(row, error)
         except sqlite3.Error as error:
             # The row stays as it was; it is taken up again.
             self._wait(row)

@@ -1,8 +1,11 @@
 """The configuration: what may be written, and what is said about the line that is wrong."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pacs_servers import ROOT
 
 from MonaiSKD.errors import SKDError
 from MonaiSKD.pacs.configuration import is_loopback, read_settings
@@ -189,3 +192,28 @@ def test_any_text_is_settings_or_a_clear_refusal(tmp_path_factory, text):
 def test_loopback():
     assert all(map(is_loopback, ("127.0.0.1", "127.9.9.9", "::1", "localhost")))
     assert not any(map(is_loopback, ("0.0.0.0", "::", "10.0.0.1", "example.org", "")))
+
+
+def test_the_example_in_the_documents(written, tmp_path, monkeypatch):
+    document = (ROOT / "docs" / "pacs.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```toml\n(.*?)```", document, re.DOTALL)
+    monkeypatch.setenv("PACS_PASSWORD", "x")
+    (tmp_path / "hospital.pem").touch()
+    settings = read_settings(written(example))
+    assert [route.model for route in settings.routes] == ["chest_xray", "lung_ct"]
+    assert (settings.poll.days, settings.listen.allow, settings.workers) == (2, ("PACS", "CT-ROOM-2"), 2)
+    # The message shown there is the one that is given.
+    (line,) = re.findall(r"\n(pacs\.toml, line .*)\n", document)
+    assert refusal(written(example.replace("every = 30", "evry = 30"))) == line
+
+
+def test_the_documents_name_every_setting_and_its_default():
+    document = (ROOT / "docs" / "pacs.md").read_text(encoding="utf-8")
+    source = (ROOT / "MonaiSKD" / "pacs" / "configuration.py").read_text(encoding="utf-8")
+    keys = set(re.findall(r"(?:text|texts|number|integer|flag|choice|file_path|mapping)\(\"(\w+)\"", source))
+    assert keys >= {"data", "everything", "study_seconds"}
+    table = document.partition("## All settings")[2].partition("## Security")[0] + "`env` `file`"
+    assert {key for key in keys if f"`{key}`" not in table} == set()
+    limits = Limits()
+    assert (limits.object_bytes, limits.study_bytes, limits.free_bytes) == (512 * 2**20, 2 * 2**30, 2**30)
+    assert (limits.study_images, limits.study_seconds, limits.attempts) == (4000, 600, 12)

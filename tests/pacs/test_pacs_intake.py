@@ -97,12 +97,14 @@ def test_what_is_asked(queue, clock):
     assert pacs.asked[2:] == [{"StudyDate": "20260301-20260302"}]
 
 
-def test_a_uid_that_is_none_is_ignored(queue, clock, caplog):
+def test_a_study_whose_uid_is_none_is_listed_and_never_asked_about(queue, clock, caplog):
     pacs = Pacs()
     pacs.found = {"../../etc": 1}
-    with caplog.at_level("WARNING"):
+    with caplog.at_level("INFO"):
         Poller(Poll(quiet=0), ROUTES, pacs, queue, clock).poll()
-    assert queue.rows() == []
+    (row,) = queue.rows()
+    assert (row.state, row.reason) == ("unanswerable", "its Study Instance UID is malformed")
+    assert pacs.described == 0
     assert "etc" not in caplog.text
 
 

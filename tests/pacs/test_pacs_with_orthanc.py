@@ -224,7 +224,7 @@ heat_maps = "secondary-capture"
     wait_for(lambda: service.log.is_file() and '"listening"' in service.log.read_text(), 30)
     image = radiograph(grey(0.3))
     pacs.put(content(image))
-    name = pacs.get("/studies")[0]
+    name = pacs.get("/instances")[0]  # the image alone, for reports are not taken
     url = f"http://127.0.0.1:{pacs.http}/modalities/skd/store"
     post(url, data=name, auth=(pacs.user, pacs.password), timeout=30).raise_for_status()
     settled(service, 1)

@@ -1,0 +1,211 @@
+"""One study, with everything that can go wrong on its way; real models and images, a PACS whose moods a test sets."""
+
+import contextlib
+import sqlite3
+from datetime import datetime, timedelta, timezone
+
+import pydicom
+import pytest
+from pacs_studies import content, grey, radiograph
+from tinymodel import write_tiny_model
+
+pytest.importorskip("requests", reason="the extra `pacs` is not installed")
+
+from MonaiSKD.errors import SKDError
+from MonaiSKD.pacs.answers import prepare, prepared
+from MonaiSKD.pacs.clock import Backoff
+from MonaiSKD.pacs.incoming import Incoming
+from MonaiSKD.pacs.intake import Gatherer
+from MonaiSKD.pacs.queue import Queue
+from MonaiSKD.pacs.routing import Route
+from MonaiSKD.pacs.settings import Limits
+from MonaiSKD.pacs.trouble import Later
+from MonaiSKD.pacs.worker import Worker
+from MonaiSKD.runtime import Classifier
+
+
+class Clock:
+    def __init__(self):
+        self.seconds, self.day = 1000.0, datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
+
+    def monotonic(self):
+        return self.seconds
+
+    def now(self):
+        return self.day
+
+
+class Sender:
+    """Keeps what it is sent, or raises what it is told to."""
+
+    def __init__(self):
+        self.troubles, self.sent = [], []
+
+    def send(self, files):
+        if self.troubles:
+            raise self.troubles.pop(0)
+        self.sent.append([pydicom.dcmread(file) for file in files])
+
+
+class Desk:
+    """A worker with one radiograph in its queue."""
+
+    def __init__(self, folder, image, limits=None, heat_maps="secondary-capture"):
+        self.clock, self.sender, self.folder = Clock(), Sender(), folder
+        self.queue = Queue(folder / "queue.sqlite", self.clock.now)
+        self.incoming = Incoming(folder / "incoming", 0, self.clock)
+        self.incoming.keep(content(image), image.SOPInstanceUID)
+        Gatherer(0, [Route("cxr", ("DX",))], self.incoming, self.queue).gather()
+        classifier = Classifier(write_tiny_model(folder / "cxr.onnx"), threads=1)
+        self.limits = limits or Limits(free_bytes=0)
+        self.worker = Worker(
+            queue=self.queue,
+            incoming=self.incoming,
+            data=folder,
+            classifiers={"cxr": classifier},
+            client=None,
+            sender=self.sender,
+            limits=self.limits,
+            heat_maps=heat_maps,
+            backoff=Backoff(10, 100, lambda: 1.0),
+            clock=self.clock,
+        )
+
+    @property
+    def row(self):
+        (row,) = self.queue.rows()
+        return row
+
+    def work(self):
+        assert self.worker.is_due(self.row)
+        self.worker.work(self.row)
+        return self.row
+
+
+@pytest.fixture
+def desk(tmp_path):
+    made = Desk(tmp_path, radiograph(grey(0.3)))
+    yield made
+    made.queue.close()
+
+
+def test_an_answer_is_sent_and_nothing_of_it_stays(desk):
+    row = desk.work()
+    assert (row.state, row.answer) == ("answered", "dark, 0.70")
+    ((report, heat),) = desk.sender.sent
+    assert report.SOPInstanceUID == report.file_meta.MediaStorageSOPInstanceUID == row.report
+    assert (report.Modality, heat.Modality) == ("SR", "OT")
+    assert report.StudyInstanceUID == heat.StudyInstanceUID == row.study
+    assert not list(desk.folder.glob("outbox/*"))
+
+
+def test_the_same_study_has_the_same_uids_and_another_model_has_others(tmp_path):
+    image = radiograph(grey(0.3))
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.dcm").write_bytes(content(image))
+    uids = []
+    for version in ("0.0.1", "0.0.1", "0.0.2"):
+        model = Classifier(write_tiny_model(tmp_path / "m.onnx", version=version), threads=1)
+        answer = prepare(model, image.StudyInstanceUID, [tmp_path / "in"], tmp_path / "out", "secondary-capture")
+        uids.append([(one.SOPInstanceUID, one.SeriesInstanceUID) for one in map(pydicom.dcmread, answer.files)])
+        assert answer == prepared(tmp_path / "out")
+    assert uids[0] == uids[1]
+    assert not {uid for pair in uids[0] for uid in pair} & {uid for pair in uids[2] for uid in pair}
+    assert len({uid for pair in uids[0] for uid in pair}) == 4
+
+
+def test_waiting_is_longer_each_time_and_no_clock_shortens_it(desk):
+    desk.sender.troubles = [Later("the PACS is down", "Wait")] * 3
+    for wait in (10, 20, 40):
+        row = desk.work()
+        assert (row.state, row.reason, row.attempts) == ("retrying", "the PACS is down", 0)
+        desk.clock.day += timedelta(days=900)
+        assert not desk.worker.is_due(row)
+        desk.clock.day -= timedelta(days=1900)
+        desk.clock.seconds += wait - 1
+        assert not desk.worker.is_due(row)
+        desk.clock.seconds += 1
+    assert desk.work().state == "answered"
+    assert len(desk.sender.sent) == 1
+
+
+def test_what_was_made_before_a_failure_is_sent_as_it_is(desk):
+    desk.sender.troubles = [Later("the PACS is down", "Wait")]
+    desk.work()
+    (report,) = desk.folder.glob("outbox/*/answer.json")
+    made = {pydicom.dcmread(file).SOPInstanceUID: file.read_bytes() for file in report.parent.glob("*.dcm")}
+    times = {pydicom.dcmread(file).ContentTime for file in report.parent.glob("*.dcm")}
+    desk.incoming.remove(desk.row.study)  # the images are not needed any more
+    desk.clock.seconds += 10
+    assert desk.work().state == "answered"
+    assert {one.SOPInstanceUID for one in desk.sender.sent[0]} == made.keys()
+    assert {one.ContentTime for one in desk.sender.sent[0]} == times
+
+
+def test_what_may_be_the_studys_own_fault_ends(tmp_path):
+    desk = Desk(tmp_path, radiograph(grey(0.3)), Limits(free_bytes=0, attempts=3))
+    desk.sender.troubles = [Later("HTTP status 500", "Look into the log", counts=True)] * 9
+    states = []
+    for _ in range(3):
+        states.append(desk.work().state)
+        desk.clock.seconds += 1000
+    assert states == ["retrying", "retrying", "unanswerable"]
+    assert desk.row.reason == "given up after 3 attempts: HTTP status 500"
+
+
+def test_a_refusal_is_for_good(desk):
+    desk.sender.troubles = [SKDError("the report", "the PACS refuses it (status A900H)", "Look it up", "unsupported")]
+    row = desk.work()
+    assert (row.state, row.code, row.reason) == ("unanswerable", "unsupported", "the PACS refuses it (status A900H)")
+
+
+def test_a_defect_of_ours_costs_no_study(desk):
+    desk.sender.troubles = [RuntimeError("Quillfeather^Synthia")]
+    row = desk.work()
+    assert (row.state, row.attempts, row.reason) == ("retrying", 1, "internal error (RuntimeError)")
+    desk.clock.seconds += 10
+    assert desk.work().state == "answered"
+
+
+@pytest.mark.parametrize("room", [0, 12_000, 24_000, 60_000])
+def test_a_full_disk_makes_it_wait(small_disk, room):
+    desk = Desk(small_disk, radiograph(grey(0.3)), heat_maps="none")
+    filler = small_disk / "filler"
+    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as stream:
+        while True:
+            stream.write(b"x" * 4096)
+    desk.worker.work(desk.row)  # not even the queue can be written
+    assert desk.row.state == "received"
+    with filler.open("r+b") as stream:
+        stream.truncate(filler.stat().st_size - room)
+    desk.clock.seconds += 1000
+    desk.worker.work(desk.row)
+    assert desk.row.state != "unanswerable"
+    filler.unlink()
+    desk.clock.seconds += 1000
+    desk.worker.work(desk.row)
+    assert desk.row.state == "answered"
+    assert len({report.SOPInstanceUID for (report,) in desk.sender.sent}) == 1
+    desk.queue.close()
+
+
+def test_a_queue_that_cannot_be_written_does_not_lose_the_row(desk, monkeypatch):
+    original = desk.queue.answered
+
+    def failing(*_):
+        monkeypatch.setattr(desk.queue, "answered", original)
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(desk.queue, "answered", failing)
+    assert desk.work().state == "working"
+    desk.clock.seconds += 10
+    assert desk.work().state == "answered"
+    # It was sent twice, as the same objects.
+    first, second = desk.sender.sent
+    assert [one.SOPInstanceUID for one in first] == [one.SOPInstanceUID for one in second]
+
+
+def test_a_model_that_no_rule_names_any_more(desk):
+    desk.worker.classifiers = {}
+    row = desk.work()
+    assert (row.state, row.code) == ("unanswerable", "model")
