@@ -14,7 +14,7 @@ SLICER_BIN := $(SLICER_VENV)/bin
 SLICER_STAMP := $(SLICER_VENV)/.monai-skd-installed
 SLICER_WANTED = $$(cat pyproject.toml tests/slicer_extension/requirements.txt | $(PYTHON) -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())')
 
-.PHONY: install demo test lint slicer-install slicer-test clean
+.PHONY: install demo test lint slicer-install slicer-test slicer-pictures clean
 
 # Three cases: nothing changed; only the checkout is another one (link it, cheap); anything else (install).
 install:
@@ -54,6 +54,11 @@ slicer-install:
 slicer-test: slicer-install
 	MONAI_SKD_TRAIN_PYTHON="$$(test -x $(BIN)/python && echo $(abspath $(BIN))/python)" \
 		$(SLICER_BIN)/python -m pytest tests/slicer_extension
+
+# The pictures of docs/slicer.md.
+slicer-pictures: install slicer-install
+	MONAI_SKD_TRAIN_PYTHON="$(abspath $(BIN))/python" MONAI_SKD_PICTURES="$(CURDIR)/docs/images" \
+		$(SLICER_BIN)/python -m pytest tests/slicer_extension/test_pictures.py
 
 clean:
 	rm -rf build dist demo *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

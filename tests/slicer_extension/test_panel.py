@@ -1,11 +1,7 @@
-"""The whole module, opened as Slicer opens it: the panel, its tabs, the scene, and the pictures of the documents.
-
-The pictures go into the folder that MONAI_SKD_PICTURES names (`make slicer-pictures`).
-"""
+"""The whole module, opened as Slicer opens it: the panel, its tabs and the scene."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,11 +14,6 @@ from SKDClassifierLib.scene import ResultNodes, Samples
 MODULE = Path(__file__).parents[2] / "SlicerExtension" / "SKDClassifier" / "SKDClassifier.py"
 WIDTH = 430
 WANTED = {"SKDChestRadiograph": "chest_xray", "SKDLungCT": "lung_ct", "SKDBrainMR": "brain_mri"}
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    return Path(os.environ.get("MONAI_SKD_PICTURES") or tmp_path)
 
 
 @pytest.fixture
@@ -63,11 +54,11 @@ def test_at_first_it_says_what_to_do(panel):
 
 
 @pytest.mark.parametrize("name", WANTED)
-def test_a_sample_is_answered_and_pictured(app, panel, pictures, name):
+def test_a_sample_is_answered_and_pictured(app, panel, tmp_path, name):
     stored = answered(panel, name)
     assert app.dialogs == []
     assert stored.result.label in panel.classify_tab.view.ui.sentenceLabel.text
-    image = pictured(panel, pictures / f"slicer-{WANTED[name]}.png")
+    image = pictured(panel, tmp_path / f"slicer-{WANTED[name]}.png")
     assert len({tuple(pixel) for pixel in pixels_of(image).reshape(-1, 3)[::97]}) > 5
     with_heat = pixels_of(render_slice("Red"))
     panel.classify_tab.view.ui.heatMapCheck.setChecked(False)
@@ -77,21 +68,20 @@ def test_a_sample_is_answered_and_pictured(app, panel, pictures, name):
     panel.classify_tab.view.ui.heatMapCheck.setChecked(True)
 
 
-def test_the_picture_of_the_readme(panel, pictures):
-    """Panel, slices and overlay side by side."""
+def test_panel_slices_and_overlay_make_one_picture(panel, tmp_path):
     answered(panel, "SKDBrainMR")
-    pictured(panel, pictures / "slicer.png")
+    pictured(panel, tmp_path / "slicer.png")
     slicer.util.resetSliceViews()
     panel.classify_tab.view.ui.keySliceButton.click()
     slices = [render_slice(view) for view in ("Red", "Yellow", "Green")]
-    composite(panel.widget, slices, pictures / "slicer.png")
-    assert (pictures / "slicer.png").stat().st_size > 30_000
+    composite(panel.widget, slices, tmp_path / "slicer.png")
+    assert (tmp_path / "slicer.png").stat().st_size > 30_000
 
 
-def test_the_other_tabs_are_pictured(panel, pictures):
+def test_the_other_tabs_are_pictured(panel, tmp_path):
     for index, name in ((1, "train"), (2, "place")):
         panel.ui.tabs.setCurrentIndex(index)
-        image = pictured(panel, pictures / f"slicer-{name}.png")
+        image = pictured(panel, tmp_path / f"slicer-{name}.png")
         assert len({tuple(pixel) for pixel in pixels_of(image).reshape(-1, 3)[::97]}) > 3
 
 

@@ -54,7 +54,7 @@ class SliceCurve:
             self.jump(index)
 
     def jump(self, index: int) -> None:
-        """Bring the middle of a slice (from 0) into the middle of every slice view."""
+        """Show the middle of a slice (from 0) in every slice view."""
         stored = self._stored
         if stored is None or stored.result.slices is None or not 0 <= index < len(stored.result.slices.used):
             return
@@ -90,6 +90,6 @@ class SliceCurve:
 
 
 def jump_to(scene: Any, point: np.ndarray) -> None:
-    """Show a point of the world in the middle of every slice view."""
+    """Move every slice view to the plane through a point of the world; what was panned and zoomed stays so."""
     for node in slicer.util.getNodesByClass("vtkMRMLSliceNode", scene):
-        node.JumpSliceByCentering(*(float(value) for value in point))
+        node.JumpSliceByOffsetting(*(float(value) for value in point))
