@@ -1,16 +1,17 @@
 """The configuration: what may be written, and what is said about the line that is wrong."""
 
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pacs_servers import ROOT
 
 from MonaiSKD.errors import SKDError
 from MonaiSKD.pacs.configuration import is_loopback, read_settings
 from MonaiSKD.pacs.settings import Limits, Page
 
+ROOT = Path(__file__).parents[2]
 SMALLEST = """
 data = "data"
 [dicomweb]

@@ -3,6 +3,9 @@
 from datetime import datetime, timedelta, timezone
 
 import pytest
+
+pytest.importorskip("requests", reason="the extra `pacs` is not installed")
+
 from pacs_studies import content, grey, radiograph
 
 from MonaiSKD.pacs.incoming import Incoming

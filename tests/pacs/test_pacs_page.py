@@ -12,12 +12,11 @@ import subprocess
 import threading
 import time
 from datetime import datetime, timezone
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip("h11", reason="the extra `pacs` is not installed")
-
-from pacs_servers import ROOT
 
 from MonaiSKD.pacs import web
 from MonaiSKD.pacs.clock import Rate, SystemClock
@@ -28,6 +27,7 @@ from MonaiSKD.pacs.settings import Login, Page, Secret
 from MonaiSKD.pacs.trouble import Later
 from MonaiSKD.pacs.web import WebServer
 
+ROOT = Path(__file__).parents[2]
 NOON = datetime(2026, 1, 2, 12, 0, 5, tzinfo=timezone.utc)
 
 

@@ -5,16 +5,17 @@ import signal
 import subprocess
 import sys
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pacs_servers import ROOT
 
 from MonaiSKD.errors import SKDError
 from MonaiSKD.pacs.queue import OPEN, Queue, key_of
 from MonaiSKD.pacs.routing import SeriesFacts
 
+ROOT = Path(__file__).parents[2]
 NOON = datetime(2026, 1, 2, 12, tzinfo=timezone.utc)
 CXR = {"chest_xray": [SeriesFacts("1.2.1", "DX", images=2)]}
 
