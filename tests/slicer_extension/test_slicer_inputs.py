@@ -92,3 +92,52 @@ def test_a_volume_of_another_modality_is_refused_by_its_header(shared, scene):
     with pytest.raises(SKDError, match="not a chest radiograph") as caught:
         Logic(database=database).classify(node, "chest_xray")
     assert caught.value.code == "wrong_modality"
+
+
+VOLUMES = {
+    "lung_ct/lung_ct_baseline_small.mha": "lung_ct",
+    "lung_ct/lung_ct_baseline_mask.mha": "lung_ct",
+    "brain_mri/brain1_image.nrrd": "brain_mri",
+    "brain_mri/brain1_label.nrrd": "brain_mri",
+    "brain_mri/chris_t1.nii.gz": "brain_mri",
+    "brain_mri/spm152.nii.gz": "brain_mri",
+    "brain_mri/MR_Gd.nii.gz": "brain_mri",
+    "brain_mri/sag_anon_3yo_t1.nii.gz": "brain_mri",
+    "other/CT_AVM.nii.gz": "lung_ct",
+    "other/fmri_pitch.nii.gz": "brain_mri",
+}
+
+
+# Slicer reads it as a sequence, and not as a volume.
+SEQUENCES = {"other/example4d.nii.gz"}
+
+
+def test_every_volume_is_known(shared):
+    with (shared / "data" / "volumes" / "manifest.csv").open() as rows:
+        assert {row["file"] for row in csv.DictReader(rows)} == set(VOLUMES) | SEQUENCES
+
+
+@pytest.mark.parametrize("name", VOLUMES)
+def test_a_volume_gives_the_same_answer_as_node_and_as_file(shared, app, name):
+    """Slicer's reader and ours, in all orientations; a refusal is for the same reason."""
+    file = shared / "data" / "volumes" / name
+    node = slicer.util.loadVolume(str(file), {"show": False})
+    outcomes = []
+    for classify in (
+        lambda: Logic().classify(node, VOLUMES[name], heat=False).result,
+        lambda: Classifier(VOLUMES[name])(str(file), heatmaps=False),
+    ):
+        try:
+            outcomes.append(classify())
+        except SKDError as error:
+            outcomes.append(error)
+    from_node, from_file = outcomes
+    assert type(from_node) is type(from_file), f"{from_node} / {from_file}"
+    if isinstance(from_node, SKDError):
+        assert from_node.code == from_file.code
+        return
+    assert (from_node.label, from_node.atypical) == (from_file.label, from_file.atypical)
+    np.testing.assert_allclose(
+        list(from_node.probabilities.values()), list(from_file.probabilities.values()), atol=2e-3
+    )
+    assert len(from_node.slices.probabilities) == len(from_file.slices.probabilities)
