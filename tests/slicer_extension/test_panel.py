@@ -135,3 +135,32 @@ def test_the_modules_own_test_runs(app, panel):
     for name in ("test_samples_are_answered", "test_results_survive_the_scene", "test_what_is_no_image_is_refused"):
         case.setUp()
         getattr(case, name)()
+
+
+def test_a_volume_is_sent_to_a_server_answered_and_shown(app, panel, server):
+    """The whole way of remote mode over real HTTP: test, choice, upload, answer; then a server that breaks off."""
+    volume = Samples.load("SKDChestRadiograph")
+    place, tab = panel.place_tab.ui, panel.classify_tab
+    place.serverButton.click()
+    place.urlCombo.setEditText(server.url)
+    place.testButton.click()
+    wait_until(lambda: place.testButton.enabled)
+    tab.ui.volumeSelector.setCurrentNode(volume)
+    assert [tab.ui.modelSelector.itemText(index) for index in range(tab.ui.modelSelector.count)] == ["chest", "lung"]
+    tab.ui.classifyButton.click()
+    wait_until(lambda: bool(ResultNodes.for_volume(slicer.mrmlScene, volume)), 20)
+    assert tab.view.ui.sentenceLabel.text == "pneumonia, 0.90"
+    assert f"answered by {server.url}" in tab.view.ui.captionLabel.text
+    kind, path, body = server.seen[-1]
+    assert (kind, path) == ("POST", "/infer/chest?output=json")
+    assert b"SKDChestRadiograph" not in body
+    server.cut = True
+    nodes = slicer.mrmlScene.GetNumberOfNodes()
+    tab.ui.classifyButton.click()
+    wait_until(lambda: tab.ui.classifyButton.text == "&Classify", 20)
+    assert "broke off in the middle of its answer" in tab.ui.hintLabel.text
+    assert slicer.mrmlScene.GetNumberOfNodes() == nodes
+    place.localButton.click()
+    tab.choose_model("chest_xray")
+    assert tab.ui.classifyButton.enabled
+    assert [kind for kind, _text in app.dialogs] == ["errorDisplay"]
