@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -144,7 +144,7 @@ def _parametric_map(heatmap: HeatMap, plane: Dataset, view: AxialView) -> Datase
         quantity_definition=common.class_code(heatmap.label),
     )
     # The last highdicom for pydicom 2, which 3D Slicer 5.10 has, takes the window as two numbers.
-    window = {"window_center": 0.5, "window_width": 1.0}
+    window: dict[str, Any] = {"window_center": 0.5, "window_width": 1.0}
     if tuple(map(int, highdicom.__version__.split(".")[:2])) >= (0, 23):
         window = {"voi_lut_transformations": [VOILUTTransformation(**window)]}
     return ParametricMap(
