@@ -118,12 +118,12 @@ def make_label(panel: Any, folder: Path, path: Path) -> None:
 def test_make_all(app: Any, panel: Any, tmp_path: Path) -> None:
     from MonaiSKD.datasets.phantoms import write_phantoms
 
-    out = Path(str(FOLDER))
-    write_phantoms(tmp_path / "phantoms", "brain_mri", per_class=(80, 20, 30), size=128)
-    make_training(panel, tmp_path / "phantoms", tmp_path / "run", out / "slicer-training.png")
+    out, home = Path(str(FOLDER)), tmp_path / "brain"  # what the pictures show of the paths
+    write_phantoms(home / "phantoms", "brain_mri", per_class=(80, 20, 30), size=128)
+    make_training(panel, home / "phantoms", home / "run", out / "slicer-training.png")
     make_classified(panel, out / "slicer.png")
     make_atypical(panel, out / "slicer-atypical.png")
-    make_batch(panel, tmp_path / "phantoms", tmp_path / "cases", out / "slicer-batch.png")
+    make_batch(panel, home / "phantoms", tmp_path / "cases", out / "slicer-batch.png")
     make_label(panel, tmp_path / "chest", out / "slicer-label.png")
     panel.ui.tabs.setCurrentIndex(2)
     pictured(panel, out / "slicer-place.png")
