@@ -6,19 +6,17 @@ import json
 import logging
 import re
 import shutil
-import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-from monailabel.datastore.local import DataModel, ImageLabelModel, LocalDatastore
+from monailabel.datastore.local import DataModel, ImageLabelModel
 
 from MonaiSKD.errors import SKDError
 from MonaiSKD.files import atomic_path, write_json
 from MonaiSKD.label_app.answers import ANSWER_KEY
+from MonaiSKD.label_app.locked import LockedDatastore
 from MonaiSKD.label_app.opinions import Opinion, disagreements, majority, merged, parse_opinions, to_data
 from MonaiSKD.reading import IMAGE_SUFFIXES
 from MonaiSKD.reading.dicom.dataset import looks_like_dicom
@@ -45,7 +43,7 @@ def check_id(image: str) -> str:
     return image
 
 
-class ReaderDatastore(LocalDatastore):
+class ReaderDatastore(LockedDatastore):
     """A folder of images: files, and folders with one DICOM series each.
 
     A label of readers is `labels/final/ID.json`, `{"labels": [{"label", "reader", "time"}]}`: each reader's last
@@ -53,15 +51,9 @@ class ReaderDatastore(LocalDatastore):
     saved is taken up before anything is written or told.
     """
 
-    _datastore: Any
-    _config_ts: float
-
     def __init__(self, folder: str, *, auto_reload: bool, read_only: bool) -> None:
-        # MONAI Label's watch of the folder empties and refills the list of images in a thread of its own.
-        self._mutex = threading.RLock()
         self._known: dict[Path, tuple[int, list[Opinion]]] = {}
-        patterns = [f"*{suffix}" for suffix in _IMAGES]
-        super().__init__(folder, extensions=patterns, auto_reload=auto_reload, read_only=read_only)
+        super().__init__(folder, [f"*{suffix}" for suffix in _IMAGES], auto_reload=auto_reload, read_only=read_only)
 
     def image_path(self, image_id: str) -> Path:
         """Where an image lies.
@@ -76,8 +68,8 @@ class ReaderDatastore(LocalDatastore):
 
     def opinions(self) -> dict[str, list[Opinion]]:
         """Of each labelled image, what its readers say."""
-        with self._mutex:
-            self._take_up()
+        with self.mutex:
+            self.take_up()
             labels = {image: entry.labels.get(FINAL) for image, entry in self._datastore.objects.items()}
             return {image: self._opinions_of(image, label) for image, label in labels.items() if label is not None}
 
@@ -85,27 +77,14 @@ class ReaderDatastore(LocalDatastore):
         """MONAI Label's counts, and which images their readers do not agree on."""
         of_images = self.opinions()
         ties = sorted(image for image, opinions in of_images.items() if opinions and majority(opinions) is None)
-        with self._mutex:
+        with self.mutex:
             counts = super().status()
         return {**counts, "disagreements": disagreements(of_images), "ties": ties}
 
-    def json(self) -> Any:
-        """Everything it knows."""
-        with self._mutex:
-            self._take_up()
-            return super().json()
-
-    def get_image_uri(self, image_id: str) -> str:
-        """The path of an image, empty where there is none."""
-        with self._mutex:
-            if image_id not in self._datastore.objects:
-                self._take_up()
-            return str(super().get_image_uri(image_id))
-
     def get_unlabeled_images(self, label_tag: str | None = None, labels: Any = None) -> list[str]:
         """The images that no reader has labelled, sorted."""
-        with self._mutex:
-            self._take_up()
+        with self.mutex:
+            self.take_up()
             return sorted(super().get_unlabeled_images(label_tag, labels))
 
     def add_image(self, image_id: str, image_filename: str, image_info: Mapping[str, Any]) -> str:
@@ -119,12 +98,12 @@ class ReaderDatastore(LocalDatastore):
         image_id = check_id(image_id or own)
         if suffix.lower() not in _IMAGES:
             raise SKDError("image", "is of an unknown kind", f"Use one of {', '.join(_IMAGES)}")
-        with self._changing():
-            if image_id in self._datastore.objects:  # its labels are of another image
-                raise SKDError(
-                    f"image {image_id!r}", "exists already", "Give this one another id, or remove that first"
-                )
-            with atomic_path(Path(self._datastore.image_path()) / f"{image_id}{suffix}") as beside:
+        with self.changing():
+            path = Path(self._datastore.image_path()) / f"{image_id}{suffix}"
+            if image_id in self._datastore.objects or path.exists():  # its labels are of another image
+                remedy = "Give this one another id, or remove that first"
+                raise SKDError(f"image {image_id!r}", "exists already", remedy)
+            with atomic_path(path) as beside:
                 shutil.copyfile(image_filename, beside)
             info = {**image_info, "ts": int(time.time()), "name": f"{image_id}{suffix}"}
             self._datastore.objects[image_id] = ImageLabelModel(image=DataModel(info=info, ext=suffix))
@@ -141,7 +120,7 @@ class ReaderDatastore(LocalDatastore):
         if not _TAG.fullmatch(label_tag):
             raise SKDError("tag", "is no name", "Use final")
         content, label_info = Path(label_filename).read_bytes(), _object(label_info)
-        with self._changing():
+        with self.changing():
             entry = self._datastore.objects.get(image_id)
             if entry is None:
                 raise SKDError(f"image {image_id!r}", "is not in the datastore", "Add it first", code="not_found")
@@ -160,16 +139,6 @@ class ReaderDatastore(LocalDatastore):
             entry.labels[label_tag] = DataModel(info=info, ext=".json")
             self._update_datastore_file(lock=False)
         return image_id
-
-    def remove_image(self, image_id: str) -> None:
-        """Remove an image with its labels."""
-        super().remove_image(image_id)
-        self.refresh()  # now, not once the folder's watch has seen it
-
-    def remove_label(self, label_id: str, label_tag: str) -> None:
-        """Remove a label with all its readers' opinions."""
-        super().remove_label(label_id, label_tag)
-        self.refresh()  # MONAI Label watches for images only
 
     def get_dataset_archive(self, limit_cases: int | None) -> str:
         """A ZIP of the labelled images and their labels.
@@ -201,38 +170,6 @@ class ReaderDatastore(LocalDatastore):
         except (OSError, SKDError):  # laid there by hand, or taken away
             _LOG.warning("a label file in %s cannot be read and is left out", tag)
             return []
-
-    @contextmanager
-    def _changing(self) -> Iterator[None]:
-        """Alone among threads and processes, and up to date."""
-        with self._mutex, FileLock(self._lock_file):
-            self._read_again()
-            yield
-
-    def _reconcile_datastore(self) -> None:
-        with self._mutex:
-            super()._reconcile_datastore()
-
-    def _take_up(self) -> None:
-        """What other processes have saved."""
-        self._init_from_datastore_file()
-
-    def _read_again(self) -> None:
-        """The same, under the lock."""
-        path = Path(self._datastore_config_path)
-        if path.exists() and path.stat().st_mtime != self._config_ts:
-            self._datastore = type(self._datastore).model_validate_json(path.read_text(encoding="utf-8"))
-            self._datastore.base_path = self._datastore_path
-            self._config_ts = path.stat().st_mtime
-
-    def _update_datastore_file(self, lock: bool = True) -> None:
-        if lock:
-            with FileLock(self._lock_file):
-                self._update_datastore_file(lock=False)
-            return
-        self._ignore_event_config = True
-        write_json(self._datastore_config_path, self._datastore.model_dump(mode="json", exclude={"base_path"}))
-        self._config_ts = Path(self._datastore_config_path).stat().st_mtime
 
     def _to_id(self, file: str) -> tuple[str, str]:
         """Name and suffix; MONAI Label would cut a folder's name at a dot, and remove a suffix everywhere."""

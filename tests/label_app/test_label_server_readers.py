@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -65,6 +66,34 @@ def test_readers_at_the_same_time_lose_nothing(server, labelled):
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(lambda reader: labelled("ring_0005", "ring", reader), readers))
     assert sorted(opinion["reader"] for opinion in kept(server, "ring_0005")) == sorted(readers)
+
+
+def test_nothing_is_lost_while_the_folder_changes(server, labelled, studies, images):
+    """Readers label, images are offered and classified, and files come and go, all at once."""
+    names = [f"tumor_{number:04d}" for number in range(12)]
+
+    def offered(_: int) -> int:
+        answer = server.ask("POST", "/activelearning/random")
+        assert answer.json().get("id"), answer.text
+        return answer.status_code
+
+    def come_and_go(number: int) -> int:
+        path = studies / f"guest {number}.png"
+        shutil.copy(images / "a.png", path)
+        answer = server.ask("GET", "/info/")
+        path.unlink()
+        return answer.status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(work, number) for number in range(25) for work in (offered, come_and_go)]
+        given = [pool.submit(labelled, name, "tumor", reader) for reader in "AB" for name in names]
+        classified = [pool.submit(server.infer, BRAIN, image=name) for name in names]
+        assert {one.result() for one in asked} == {200}
+        assert [one.result() for one in given] == [None] * 24
+        assert {one.result().status_code for one in classified} == {200}
+    assert server.get("/datastore/")["completed"] == 12
+    for name in names:
+        assert [opinion["reader"] for opinion in kept(server, name)] == ["A", "B"]
 
 
 def test_strategies_offer_unlabelled_images(server, labelled, studies):
