@@ -60,7 +60,7 @@ def test_a_training_shows_its_way_and_its_end(world, data, monkeypatch):
     assert not view.doubtLabel.visible
     cells = [[view.metricsTable.item(row, column).text() for column in range(2)] for row in range(4)]
     assert cells[0] == ["40", "40"]
-    assert cells[1] == ["90.0 (80.0–100.0)"] * 2
+    assert cells[1] == ["90.0\n(80.0–100.0)"] * 2
     opened = []
     monkeypatch.setattr(qt.QDesktopServices, "openUrl", lambda url: opened.append(url.toLocalFile()))
     view.reportButton.click()
@@ -83,7 +83,7 @@ def test_a_finished_run_is_shown_again_and_a_new_one_gets_its_own_folder(world, 
     assert again.ui.startButton.text == "&Show results"
     again.ui.startButton.click()
     assert not again.running
-    assert again.view.ui.metricsTable.item(1, 1).text() == "50.0 (40.0–60.0)"
+    assert again.view.ui.metricsTable.item(1, 1).text() == "50.0\n(40.0–60.0)"
     again.ui.newRunButton.click()
     assert again.ui.runEdit.currentPath == str(data.parent / "images-brain_mri-2")
     assert again.ui.startButton.text == "&Start"

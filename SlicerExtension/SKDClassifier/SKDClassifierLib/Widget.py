@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import qt
 import slicer
 from slicer.i18n import tr as _
 
@@ -72,6 +73,8 @@ class Panel:
         self._tabs = (self.classify_tab, self.train_tab, self.place_tab)
         for page, tab in zip((self.ui.classifyPage, self.ui.trainPage, self.ui.placePage), self._tabs, strict=True):
             page.layout().addWidget(tab.widget)
+        self.ui.tabs.connect("currentChanged(int)", self._fit)
+        self._fit(self.ui.tabs.currentIndex)
 
     def enter(self) -> None:
         """The module was opened, or a scene was loaded: show what is there now."""
@@ -87,9 +90,16 @@ class Panel:
 
     def cleanup(self) -> None:
         """The module goes, with all that it runs."""
+        self.ui.tabs.disconnect("currentChanged(int)", self._fit)
         for tab in self._tabs:
             tab.cleanup()
         self.services.parameter_node = None
+
+    def _fit(self, current: int) -> None:
+        """Make the panel as high as the tab that is shown, and not as the highest of them."""
+        for index in range(self.ui.tabs.count):
+            shown = qt.QSizePolicy.Preferred if index == current else qt.QSizePolicy.Ignored
+            self.ui.tabs.widget(index).setSizePolicy(qt.QSizePolicy.Preferred, shown)
 
     def _use_model(self, model: str) -> None:
         self.ui.tabs.setCurrentIndex(0)

@@ -170,11 +170,12 @@ def _fill(table: Any, rows: list[tuple[str, str, str]]) -> None:
     table.setVerticalHeaderLabels([_(title) for title, *_values in rows])
     for row, (_title, *values) in enumerate(rows):
         for column, text in enumerate(values):
-            item = qt.QTableWidgetItem(text)
+            item = qt.QTableWidgetItem(text.replace(" (", "\n("))  # an interval has its own line: panels are narrow
             item.setTextAlignment(qt.Qt.AlignCenter)
             table.setItem(row, column, item)
+        lines = 2 if any(" (" in text for text in values) else 1
+        table.setRowHeight(row, lines * table.fontMetrics().height() + 6)
     table.horizontalHeader().setSectionResizeMode(qt.QHeaderView.Stretch)
-    table.verticalHeader().setDefaultSectionSize(table.fontMetrics().height() + 6)
     table.setWordWrap(False)
     height = table.horizontalHeader().sizeHint.height() + sum(table.rowHeight(row) for row in range(len(rows)))
     table.setFixedHeight(height + 2 * table.frameWidth)
