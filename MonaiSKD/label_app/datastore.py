@@ -140,6 +140,14 @@ class ReaderDatastore(LockedDatastore):
             self._update_datastore_file(lock=False)
         return image_id
 
+    def update_image_info(self, image_id: str, info: Mapping[str, Any]) -> None:
+        """Keep something about an image.
+
+        Raises:
+            SKDError: it is no JSON object.
+        """
+        super().update_image_info(image_id, _object(info))
+
     def get_dataset_archive(self, limit_cases: int | None) -> str:
         """A ZIP of the labelled images and their labels.
 
@@ -188,8 +196,9 @@ class ReaderDatastore(LockedDatastore):
 
 
 def _object(params: Any) -> Mapping[str, Any]:
-    if not isinstance(params, Mapping):
-        raise SKDError("params", "is no JSON object", "Send one, or leave it out")
+    # MONAI Label adds to "strategy" whenever it offers the image, and would fail for ever.
+    if not isinstance(params, Mapping) or not isinstance(params.get("strategy", {}), Mapping):
+        raise SKDError("params", "is no JSON object, or its strategy is none", "Send one, or leave it out")
     return params
 
 

@@ -118,7 +118,11 @@ def test_what_a_client_says_of_a_label_changes_no_label(server):
     server.label("ring_0012", "ring", "A").raise_for_status()
     info = json.dumps({"opinions": "broken", "name": "../x", "ext": ".."})
     server.ask("PUT", "/datastore/label/info", params={"label": "ring_0012", "tag": "final"}, data={"info": info})
-    server.ask("PUT", "/datastore/image/info", params={"image": "ring_0012"}, data={"info": '{"strategy": 1}'})
+    # It would keep the image from ever being offered again.
+    strategy = server.ask(
+        "PUT", "/datastore/image/info", params={"image": "ring_0012"}, data={"info": '{"strategy": 1}'}
+    )
+    assert strategy.status_code == 400
     server.label("ring_0012", "tumor", "B").raise_for_status()
     found = server.get("/datastore/")["disagreements"]
     assert found == [{"image": "ring_0012", "labels": {"A": "ring", "B": "tumor"}, "majority": None}]
