@@ -14,7 +14,13 @@ SLICER_BIN := $(SLICER_VENV)/bin
 SLICER_STAMP := $(SLICER_VENV)/.monai-skd-installed
 SLICER_WANTED = $$(cat pyproject.toml tests/slicer_extension/requirements.txt | $(PYTHON) -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())')
 
-.PHONY: install demo test lint slicer-install slicer-test slicer-pictures clean
+# So does MONAI Label.
+LABEL_VENV ?= .venv-label
+LABEL_BIN := $(LABEL_VENV)/bin
+LABEL_STAMP := $(LABEL_VENV)/.monai-skd-installed
+LABEL_WANTED = $$(cat pyproject.toml tests/label_app/requirements.txt | $(PYTHON) -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())')
+
+.PHONY: install demo test lint slicer-install slicer-test slicer-pictures label-install label-test clean
 
 # Three cases: nothing changed; only the checkout is another one (link it, cheap); anything else (install).
 install:
@@ -54,6 +60,23 @@ slicer-install:
 slicer-test: slicer-install
 	MONAI_SKD_TRAIN_PYTHON="$$(test -x $(BIN)/python && echo $(abspath $(BIN))/python)" \
 		$(SLICER_BIN)/python -m pytest tests/slicer_extension
+
+# sam2, which MONAI Label brings, is built; alone it would fetch a PyTorch of its own for that, and compile for CUDA.
+label-install:
+	@test -x $(LABEL_BIN)/python || $(PYTHON) -m venv $(LABEL_VENV)
+	@wanted="$(LABEL_WANTED)"; have="$$(cat $(LABEL_STAMP) 2>/dev/null || true)"; \
+	if [ "$$have" = "$$wanted $(CURDIR)" ]; then exit 0; fi; \
+	rm -f $(LABEL_STAMP); \
+	if [ "$${have%% *}" = "$$wanted" ]; then \
+		$(LABEL_BIN)/python -m pip install --quiet --no-deps -e .; \
+	else \
+		$(LABEL_BIN)/python -m pip install torch torchvision setuptools wheel hatchling editables && \
+		SAM2_BUILD_CUDA=0 $(LABEL_BIN)/python -m pip install --no-build-isolation \
+			-r tests/label_app/requirements.txt -e ".[label]"; \
+	fi && echo "$$wanted $(CURDIR)" > $(LABEL_STAMP)
+
+label-test: label-install
+	$(LABEL_BIN)/python -m pytest tests/label_app
 
 # The pictures of docs/slicer.md.
 slicer-pictures: install slicer-install

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "MonaiSKD"
-LIGHT = ["reading", "runtime", "reporting"]
+LIGHT = ["reading", "runtime", "reporting", "pacs"]
 TRAINING = {
     "selection",
     "distillation",
