@@ -40,7 +40,7 @@ def pictured(panel: Any, path: Path) -> Any:
     """A screenshot of the panel, as high as it needs at the width of Slicer's module panel."""
     window = panel.widget.window()
     window.show()
-    for _round in range(3):  # what is wrapped and what was shown just now settle in rounds
+    for _round in range(8):  # what is wrapped and what was shown just now settle in rounds
         window.resize(WIDTH, window.heightForWidth(WIDTH))
         slicer.app.processEvents()
     return screenshot(panel.widget, path)
@@ -83,6 +83,14 @@ def test_the_other_tabs_are_pictured(panel, tmp_path):
         panel.ui.tabs.setCurrentIndex(index)
         image = pictured(panel, tmp_path / f"slicer-{name}.png")
         assert len({tuple(pixel) for pixel in pixels_of(image).reshape(-1, 3)[::97]}) > 3
+
+
+def test_the_panel_is_as_high_as_its_tab(panel, tmp_path):
+    heights = []
+    for index in (0, 1, 2, 0):
+        panel.ui.tabs.setCurrentIndex(index)
+        heights.append(pictured(panel, tmp_path / "tab.png").height())
+    assert max(heights[0], heights[3]) < min(heights[1], heights[2])
 
 
 def test_a_new_scene_is_followed_and_a_result_shown_again(app, panel, tmp_path):

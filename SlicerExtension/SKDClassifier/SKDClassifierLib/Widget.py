@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import qt
 import slicer
 from slicer.i18n import tr as _
 
@@ -96,10 +95,9 @@ class Panel:
         self.services.parameter_node = None
 
     def _fit(self, current: int) -> None:
-        """Make the panel as high as the tab that is shown, and not as the highest of them."""
-        for index in range(self.ui.tabs.count):
-            shown = qt.QSizePolicy.Preferred if index == current else qt.QSizePolicy.Ignored
-            self.ui.tabs.widget(index).setSizePolicy(qt.QSizePolicy.Preferred, shown)
+        """Show one tab and hide the others' content, so that the panel is as high as the tab, not as the highest."""
+        for index, tab in enumerate(self._tabs):
+            tab.widget.setVisible(index == current)
 
     def _use_model(self, model: str) -> None:
         self.ui.tabs.setCurrentIndex(0)
