@@ -62,6 +62,7 @@ slicer-test: slicer-install
 		$(SLICER_BIN)/python -m pytest tests/slicer_extension
 
 # sam2, which MONAI Label brings, is built; alone it would fetch a PyTorch of its own for that, and compile for CUDA.
+# An old pip does not find versions that go together.
 label-install:
 	@test -x $(LABEL_BIN)/python || $(PYTHON) -m venv $(LABEL_VENV)
 	@wanted="$(LABEL_WANTED)"; have="$$(cat $(LABEL_STAMP) 2>/dev/null || true)"; \
@@ -70,7 +71,7 @@ label-install:
 	if [ "$${have%% *}" = "$$wanted" ]; then \
 		$(LABEL_BIN)/python -m pip install --quiet --no-deps -e .; \
 	else \
-		$(LABEL_BIN)/python -m pip install torch torchvision setuptools wheel hatchling editables && \
+		$(LABEL_BIN)/python -m pip install --upgrade pip torch torchvision setuptools wheel hatchling editables && \
 		SAM2_BUILD_CUDA=0 $(LABEL_BIN)/python -m pip install --no-build-isolation \
 			-r tests/label_app/requirements.txt -e ".[label]"; \
 	fi && echo "$$wanted $(CURDIR)" > $(LABEL_STAMP)
