@@ -18,7 +18,7 @@ from classify_parts import ct_values, make_services, radiograph_values, write_st
 from harness import pixels_of, screenshot, wait_until
 from SKDClassifierLib.classify import Exports
 from SKDClassifierLib.classify.ResultView import ResultView
-from SKDClassifierLib.scene import Inputs, ResultNodes
+from SKDClassifierLib.scene import Inputs, Plots, ResultNodes
 
 from MonaiSKD.errors import SKDError
 from MonaiSKD.reading.dicom.dataset import open_dataset
@@ -144,12 +144,25 @@ OBLIQUE = np.array([[-0.9, 0.1, 0.2, 30], [0.1, -0.8, 0.5, -20], [0.2, 0.4, 2.0,
 def test_a_click_on_a_point_goes_to_its_slice(shown, add_volume, affine):
     stored = shown.classify(add_volume(ct_values(12, 32), affine))
     count = len(stored.result.slices.used)
-    chart = plot(shown).plotView().chart()
+    chart = plot(shown).plotView().chart_node()
     assert chart.GetNumberOfPlotSeriesNodes() == 2
     for index in (0, count // 2, count - 1):
         plot(shown).plotView().click_point(index)
         slice_planes_hold(stored.points_ras[index])
         assert shown.ui.sliceLabel.text.startswith(f"Slice {index + 1} of {count}: ")
+    plot(shown).plotView().click_point(0, drag=40)  # the chart is dragged, which is no click
+    plot(shown).plotView().press(2, 2)  # beside the axes
+    slice_planes_hold(stored.points_ras[count - 1])
+
+
+def test_the_curve_stays_when_another_chart_is_shown_in_the_layout(shown, scene, ct):
+    shown.classify(ct)
+    view, own = plot(shown).plotView(), plot(shown).plotView().chart_node()
+    other = Plots.curve_chart(scene, "other", {"loss": [0.5, 0.4]}, ("epoch", [1, 2]))
+    logic = slicer.app.applicationLogic()
+    logic.GetSelectionNode().SetActivePlotChartID(other.GetID())
+    logic.PropagatePlotChartSelection()
+    assert view.chart_node() is own
 
 
 def test_the_slice_that_is_jumped_to_is_the_one_of_the_volume(shown, add_volume):

@@ -1,33 +1,38 @@
-"""Stand-in for Slicer's plot: it draws the curves of the real chart node, and can be clicked."""
+"""Stand-in for Slicer's plot: it draws the curves of the real chart node; clicks go to a real chart of VTK."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import qt
 import vtk
-from PySide6.QtCore import Signal
 from vtk.util.numpy_support import vtk_to_numpy
 
 from harness.watch import Watch
 
 _LEFT, _TOP, _RIGHT, _BOTTOM = 52, 10, 12, 36
-_SELECTED = "dataSelected(vtkStringArray*,vtkCollection*)"
 
 
 class qMRMLPlotView(qt.QWidget):
     """Draws the chart of a view node."""
-
-    dataSelected = Signal(object, object)
-    mrml_signals: ClassVar[dict[str, str]] = {_SELECTED: "dataSelected"}
 
     def __init__(self, parent: Any = None) -> None:
         super().__init__(parent)
         self._scene: Any = None
         self._node: Any = None
         self._watch = Watch(self, "_follow")
+        self._view = vtk.vtkContextView()
+        self._view.SetInteractor(vtk.vtkGenericRenderWindowInteractor())
+        self._view.GetRenderWindow().SetOffScreenRendering(True)
+        self._view.GetRenderWindow().SetSize(320, 170)
+        self._chart = vtk.vtkChartXY()
+        self._view.GetScene().AddItem(self._chart)
+
+    def chart(self) -> Any:
+        """VTK's chart, as Slicer's plot has it."""
+        return self._chart
 
     def sizeHint(self) -> Any:
         return qt.QSize(320, 170)
@@ -44,23 +49,32 @@ class qMRMLPlotView(qt.QWidget):
         self._node = node
         self._follow()
 
-    def chart(self) -> Any:
+    def chart_node(self) -> Any:
         """The chart node that is shown, or None."""
         return self._node.GetPlotChartNode() if self._node is not None and self._node.GetScene() is not None else None
 
-    def click_point(self, index: int, series: int = 0) -> None:
-        """What a user does who clicks on a point of a curve."""
-        if self._node.GetInteractionMode() != self._node.InteractionModeSelectPoints:
-            return  # Slicer moves the chart in its other modes
-        names, selections, ids = vtk.vtkStringArray(), vtk.vtkCollection(), vtk.vtkIdTypeArray()
-        names.InsertNextValue(self.chart().GetNthPlotSeriesNodeID(series))
-        ids.InsertNextValue(index)
-        selections.AddItem(ids)
-        self.dataSelected.emit(names, selections)
+    def click_point(self, index: int, series: int = 0, drag: int = 0) -> None:
+        """What a user does who clicks on a point of a curve, or drags the chart from there by some pixels."""
+        self._chart.ClearPlots()
+        for node, _, _ in self.curves():
+            line = vtk.vtkPlotLine()
+            line.SetInputData(node.GetTableNode().GetTable(), node.GetXColumnName(), node.GetYColumnName())
+            self._chart.AddPlot(line)
+        self._view.GetRenderWindow().Render()
+        _, x, y = list(self.curves())[series]
+        across = _pixel(self._chart.GetAxis(vtk.vtkAxis.BOTTOM), 0, x[index])
+        up = _pixel(self._chart.GetAxis(vtk.vtkAxis.LEFT), 1, y[index])
+        self.press(across, up, drag)
+
+    def press(self, across: int, up: int, drag: int = 0) -> None:
+        """Press the left button at a pixel, and let go of it `drag` pixels to the right."""
+        for event, place in (("LeftButtonPressEvent", across), ("LeftButtonReleaseEvent", across + drag)):
+            self._view.GetInteractor().SetEventInformation(place, up)
+            self._view.GetInteractor().InvokeEvent(event)
 
     def curves(self) -> Iterator[tuple[Any, np.ndarray, np.ndarray]]:
         """Series node, x and y of each curve."""
-        chart = self.chart()
+        chart = self.chart_node()
         for index in range(chart.GetNumberOfPlotSeriesNodes() if chart is not None else 0):
             series = chart.GetNthPlotSeriesNode(index)
             table = series.GetTableNode() if series is not None else None
@@ -72,14 +86,14 @@ class qMRMLPlotView(qt.QWidget):
 
     def _follow(self) -> None:
         drawn = [node for series, _, _ in self.curves() for node in (series, series.GetTableNode())]
-        self._watch.look_at((one, vtk.vtkCommand.ModifiedEvent) for one in (self._node, self.chart(), *drawn))
+        self._watch.look_at((one, vtk.vtkCommand.ModifiedEvent) for one in (self._node, self.chart_node(), *drawn))
         self.update()
 
     def paintEvent(self, event: Any) -> None:
         painter = qt.QPainter(self)
         painter.setRenderHint(qt.QPainter.Antialiasing)
         painter.fillRect(self.rect, qt.QColor("white"))
-        chart = self.chart()
+        chart = self.chart_node()
         if chart is None:
             return
         area = qt.QRectF(_LEFT, _TOP, self.width - _LEFT - _RIGHT, self.height - _TOP - _BOTTOM)
@@ -136,6 +150,13 @@ class qMRMLPlotWidget(qt.QWidget):
 
     def setMRMLPlotViewNode(self, node: Any) -> None:
         self._view.setMRMLPlotViewNode(node)
+
+
+def _pixel(axis: Any, along: int, value: float) -> int:
+    """Where a value lies on an axis of VTK's chart."""
+    start, end = axis.GetPoint1()[along], axis.GetPoint2()[along]
+    low, high = axis.GetUnscaledMinimum(), axis.GetUnscaledMaximum()
+    return round(start + (value - low) / (high - low) * (end - start))
 
 
 def _column(table: Any, name: str) -> np.ndarray:

@@ -65,7 +65,7 @@ class SliceCurve:
     def forget(self) -> None:
         """The scene goes."""
         self._stored = None
-        self._plot.show(None)
+        self._plot.forget()
 
     def cleanup(self) -> None:
         """The module goes."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import slicer
 import vtk
+from vtk.util.numpy_support import vtk_to_numpy
 
 # On the chart, the table and the series that belong together: which chart it is.
 CHART_ATTRIBUTE = "SKDClassifier.chart"
@@ -20,6 +21,7 @@ COLOURS = (
     (0.84, 0.37, 0.00),
     (0.34, 0.71, 0.91),
 )
+_CLICK_PIXELS = 3  # a hand that clicks moves so far
 
 
 def curve_chart(
@@ -76,24 +78,26 @@ def remove_chart(scene: Any, name: str) -> None:
 
 
 class SlicePlot:
-    """A plot inside the panel; a click on a point tells which one it was.
+    """A plot inside the panel; a click into it tells which point is nearest.
 
     Args:
         scene: the MRML scene.
         layout: the Qt layout that takes the plot.
-        on_point: called with the index of the point from 0.
+        on_point: called with the index of the point from 0; where not given, clicks are nobody's business.
     """
 
     OWNER = "SKDClassifierPlot"
 
-    def __init__(self, scene: Any, layout: Any, on_point: Callable[[int], None]) -> None:
+    def __init__(self, scene: Any, layout: Any, on_point: Callable[[int], None] | None = None) -> None:
         self._scene = scene
         self._on_point = on_point
+        self._interactor: Any = None
+        self._tags: list[int] = []
+        self._pressed_at = (0, 0)
         self.widget = slicer.qMRMLPlotWidget()
         self.widget.setMRMLScene(scene)
         self.widget.setMinimumHeight(170)
         layout.addWidget(self.widget)
-        self.widget.plotView().connect("dataSelected(vtkStringArray*, vtkCollection*)", self._selected)
         self.widget.hide()
 
     def show(self, chart: Any | None) -> None:
@@ -101,14 +105,20 @@ class SlicePlot:
         self.widget.setVisible(chart is not None)
         if chart is None:
             return
-        view = self._view()
-        view.SetPlotChartNodeID(chart.GetID())
-        # A left click selects a point; in the default mode it would move the chart.
-        view.SetInteractionMode(slicer.vtkMRMLPlotViewNode.InteractionModeSelectPoints)
+        self._view().SetPlotChartNodeID(chart.GetID())
+        if self._on_point is not None and self._interactor is None:
+            self._listen()
+
+    def forget(self) -> None:
+        """The scene is about to close, and takes the view's node along: let go of it before it is gone."""
+        self.widget.hide()
+        self.widget.setMRMLPlotViewNode(None)
 
     def cleanup(self) -> None:
         """Let go of the scene."""
-        self.widget.plotView().disconnect("dataSelected(vtkStringArray*, vtkCollection*)", self._selected)
+        for tag in self._tags:
+            self._interactor.RemoveObserver(tag)
+        self._tags, self._interactor = [], None
         self.widget.setMRMLScene(None)
 
     def _view(self) -> Any:
@@ -123,6 +133,8 @@ class SlicePlot:
         view.SetLayoutName(self.OWNER)
         view.SetLayoutLabel("SKD")
         view.SetSaveWithScene(False)
+        # It keeps its chart when another one is shown in the layout.
+        view.SetDoPropagatePlotChartSelection(False)
         view.SetAndObserveParentLayoutNodeID(owner.GetID())
         view = self._scene.AddNode(view)
         self.widget.setMRMLPlotViewNode(view)
@@ -139,13 +151,50 @@ class SlicePlot:
             node = self._scene.AddNode(node)
         return node
 
-    def _selected(self, series: Any, selections: Any) -> None:
-        """A selection: one array of point indices for each curve that has some."""
-        for index in range(selections.GetNumberOfItems() if selections else 0):
-            points = selections.GetItemAsObject(index)
-            if points is not None and points.GetNumberOfValues():
-                self._on_point(int(points.GetValue(0)))
-                return
+    def _listen(self) -> None:
+        """Hear of clicks. The signal dataSelected of Slicer's plot tells of rectangles drawn round points alone."""
+        self._interactor = self._chart().GetScene().GetRenderer().GetRenderWindow().GetInteractor()
+        self._tags = [
+            self._interactor.AddObserver(vtk.vtkCommand.LeftButtonPressEvent, self._pressed),
+            self._interactor.AddObserver(vtk.vtkCommand.LeftButtonReleaseEvent, self._released),
+        ]
+
+    def _chart(self) -> Any:
+        """VTK's chart in the view."""
+        _ = vtk.vtkChartXY  # Slicer loads VTK's parts when they are named, and chart() gives a chart only then
+        return self.widget.plotView().chart()
+
+    def _pressed(self, interactor: Any, _event: str) -> None:
+        self._pressed_at = interactor.GetEventPosition()
+
+    def _released(self, interactor: Any, _event: str) -> None:
+        place = interactor.GetEventPosition()
+        if max(abs(place[0] - self._pressed_at[0]), abs(place[1] - self._pressed_at[1])) > _CLICK_PIXELS:
+            return  # the chart was dragged
+        index = self._nearest(*place)
+        if index is not None and self._on_point is not None:
+            self._on_point(index)
+
+    def _nearest(self, across: float, up: float) -> int | None:
+        """The point that lies nearest along the horizontal axis; None outside of the chart.
+
+        Args:
+            across: pixels from the left of the view.
+            up: pixels from its bottom.
+        """
+        view = self.widget.mrmlPlotViewNode()
+        shown = view.GetPlotChartNode() if view is not None else None
+        series = shown.GetNthPlotSeriesNode(0) if shown is not None else None
+        if series is None or series.GetTableNode() is None:
+            return None
+        bottom, left = (self._chart().GetAxis(axis) for axis in (vtk.vtkAxis.BOTTOM, vtk.vtkAxis.LEFT))
+        (first, low), last, high = bottom.GetPoint1(), bottom.GetPoint2()[0], left.GetPoint2()[1]
+        if not (first < last and first <= across <= last and low <= up <= high):
+            return None
+        start, end = bottom.GetUnscaledMinimum(), bottom.GetUnscaledMaximum()
+        x = start + (across - first) / (last - first) * (end - start)
+        column = series.GetTableNode().GetTable().GetColumnByName(series.GetXColumnName())
+        return int(np.abs(vtk_to_numpy(column) - x).argmin()) if column.GetNumberOfValues() else None
 
 
 def _node(scene: Any, kind: str, chart: str, column: str = "") -> Any:

@@ -23,7 +23,7 @@ class CurvePlot(Plots.SlicePlot):
 
     def __init__(self, layout: Any, owner: str) -> None:
         self.OWNER = owner
-        super().__init__(slicer.mrmlScene, layout, lambda point: None)
+        super().__init__(slicer.mrmlScene, layout)
 
 
 class TrainingView:
@@ -117,7 +117,7 @@ class TrainingView:
     def scene_closing(self) -> None:
         """The charts go with the scene."""
         for plot in self._plots.values():
-            plot.show(None)
+            plot.forget()
 
     def cleanup(self) -> None:
         """Let go of the scene and the widgets."""
