@@ -164,6 +164,9 @@ def test_packages_are_listed_and_a_folder_of_wheels_is_kept(app, tab, tmp_path):
     tab.ui.wheelsEdit.setCurrentPath(str(tmp_path / "none"))
     assert "no such folder" in tab.ui.wheelsLabel.text
     assert not app.settings.value(WHEELS_SETTING)
+    tab.ui.wheelsEdit.setCurrentPath(str(tmp_path))
+    tab.ui.wheelsEdit.setCurrentPath("")
+    assert (app.settings.value(WHEELS_SETTING), tab.ui.wheelsLabel.text) == ("", "")
 
 
 def test_the_module_may_go_while_a_test_runs(tab, place, server: Behaviour):

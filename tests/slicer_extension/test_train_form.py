@@ -60,6 +60,11 @@ def test_the_run_folder_follows_images_and_bundle_until_the_user_chooses_one(wor
     ui.dataFolderButton.click()  # the user closes the dialog
     assert ui.dataEdit.currentPath == str(data / "a")
     assert ui.runEdit.currentPath == str(data / "a-chest_xray")
+    assert ui.startButton.enabled
+    ui.runEdit.setCurrentPath("")
+    assert (ui.startButton.enabled, ui.hintLabel.text) == (False, "Choose a folder for the run")
+    ui.dataEdit.setCurrentPath("")
+    assert not ui.checkButton.enabled
 
 
 def test_a_line_says_which_teacher_it_is(world, tmp_path, app):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import IntFlag
 from typing import Any
 
@@ -182,7 +183,10 @@ class ctkWidgetsUtils:
 
 
 class ctkPathLineEdit(qt.QWidget):
-    """A path with its history and a button to browse."""
+    """A path with its history and a button to browse.
+
+    As CTK's, it tells of a path only where that is valid: not empty, and ending as its name filters ask, also a folder.
+    """
 
     class Filter(IntFlag):
         """What may be chosen."""
@@ -200,6 +204,7 @@ class ctkPathLineEdit(qt.QWidget):
         super().__init__(parent)
         self._filters = int(self.Files | self.Readable)
         self._name_filters: list[str] = []
+        self._valid = False
         self._setting = ""
         self._paths, self._browse = qt.QComboBox(), qt.QToolButton()
         self._paths.setEditable(True)
@@ -214,8 +219,12 @@ class ctkPathLineEdit(qt.QWidget):
         self._browse.connect("clicked()", self.browse)
 
     def _changed(self, path: str) -> None:
-        self.currentPathChanged.emit(path)
-        self.validInputChanged.emit(qt.QFileInfo(path).exists())
+        endings = re.findall(r"\*(\.\w+)", " ".join(self._name_filters))
+        was, self._valid = self._valid, bool(path) and (not endings or path.endswith(tuple(endings)))
+        if self._valid:
+            self.currentPathChanged.emit(path)
+        if self._valid != was:
+            self.validInputChanged.emit(self._valid)
 
     def setCurrentPath(self, path: str) -> None:
         self._paths.setEditText(path)

@@ -60,6 +60,7 @@ class BatchSection:
         self._connections = (
             (self.ui.sourceSelector, "currentIndexChanged(int)", self._source_chosen),
             (self.ui.folderEdit, "currentPathChanged(QString)", self._changed),
+            (self.ui.folderEdit, "validInputChanged(bool)", self._changed),  # it was emptied
             (self.ui.studyTree, "itemChanged(QTreeWidgetItem*,int)", self._changed),
             (self.ui.refreshButton, "clicked(bool)", self._read_studies),
             (self.ui.runButton, "clicked(bool)", self._pressed),

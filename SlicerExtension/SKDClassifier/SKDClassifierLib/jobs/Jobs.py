@@ -16,7 +16,9 @@ from SKDClassifierLib.jobs.JobOutput import JobEnd, JobOutput
 from SKDClassifierLib.Protocols import Progress
 from SKDClassifierLib.scene.Logic import Cancelled
 
-_TICK_MS = 30
+# Slicer's event loop keeps the lock of its Python: a thread runs while Python on the main thread waits for it, and
+# hardly otherwise. So each tick waits a little, too short for anyone to notice.
+_TICK_MS, _WAIT_SECONDS = 10, 0.02
 # A job's lines are handled for so long at a time, and then the application has its turn.
 _PUMP_MS, _PUMP_SECONDS = 5, 0.01
 # What runs stays alive, whoever else forgets it.
@@ -32,7 +34,7 @@ class BackgroundTask:
     Args:
         function: gets a `progress(done, total)`, which raises :class:`Cancelled` once the task is to end. It touches
             neither Qt nor MRML.
-        on_progress: the latest progress, at most once a tick of 30 ms.
+        on_progress: the latest progress, at most once a tick of about 30 ms.
         on_done: what the function gave.
         on_error: what the function raised.
         on_cancelled: it ended because it was asked to.
@@ -94,7 +96,7 @@ class BackgroundTask:
 
     def _tick(self) -> None:
         try:
-            result, error = self._outcome.get_nowait()
+            result, error = self._outcome.get(timeout=_WAIT_SECONDS)
         except queue.Empty:
             latest, self._latest = self._latest, None
             if latest is not None and not self._cancelled.is_set():

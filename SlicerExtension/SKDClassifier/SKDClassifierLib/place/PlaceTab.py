@@ -41,6 +41,7 @@ class PlaceTab:
         self.ui.lightButton.connect("clicked(bool)", self._install_light)
         self.ui.trainingButton.connect("clicked(bool)", self._install_training)
         self.ui.wheelsEdit.connect("currentPathChanged(QString)", self._wheels_chosen)
+        self.ui.wheelsEdit.connect("validInputChanged(bool)", self._wheels_chosen)  # it was emptied
         place.on_change(self.refresh)
         self.refresh()
 

@@ -47,6 +47,7 @@ class LabelSection:
         self._buttons: list[Any] = []
         self._connections = [
             (ui.folderEdit, "currentPathChanged(QString)", lambda *_arguments: self._update()),
+            (ui.folderEdit, "validInputChanged(bool)", lambda *_arguments: self._update()),  # it was emptied
             (ui.openButton, "clicked(bool)", lambda *_arguments: self.open(ui.folderEdit.currentPath.strip())),
             (ui.classesEdit, "editingFinished()", self._show_classes),
             (ui.previousButton, "clicked(bool)", lambda *_arguments: self._walk(-1)),

@@ -46,6 +46,7 @@ class PlanForm:
         self._connections = (
             (ui.bundleSelector, "currentIndexChanged(int)", self._on_bundle),
             (ui.runEdit, "currentPathChanged(QString)", self._changed),
+            (ui.runEdit, "validInputChanged(bool)", self._changed),  # it was emptied
             (ui.newRunButton, "clicked(bool)", self._on_new_run),
             (ui.epochsBox, "valueChanged(int)", self._changed),
             (ui.teacherEdit, "textChanged(QString)", self._on_teacher),

@@ -36,7 +36,7 @@ class TrainTab:
         self._state = TrainingState()
         self._plan: TrainingPlan | None = None
         ui.dataEdit.filters = ctk.ctkPathLineEdit.Files | ctk.ctkPathLineEdit.Readable
-        ui.dataEdit.nameFilters = [_("Labelled images") + " (*.csv *.json)"]
+        # No name filters: with them a folder would be no valid path, and its choice would not be told.
         self.form = PlanForm(ui, services.settings, self._on_changed)
         self.check = DataCheck(ui, services, self._data_and_modality, self._update)
         self.labels = LabelSection(services, self._use_labels, self._on_labelled)
@@ -45,6 +45,7 @@ class TrainTab:
         ui.trainingLayout.addWidget(self.view.widget)
         self._connections = (
             (ui.dataEdit, "currentPathChanged(QString)", self._on_data),
+            (ui.dataEdit, "validInputChanged(bool)", self._on_data),  # it was emptied
             (ui.dataFolderButton, "clicked(bool)", self._on_data_folder),
             (ui.startButton, "clicked(bool)", self._on_start),
             (ui.stopButton, "clicked(bool)", self._on_stop),
