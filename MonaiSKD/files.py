@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from MonaiSKD.errors import SKDError
+
+_MASK_LOCK = threading.Lock()
 
 
 @contextmanager
@@ -40,9 +43,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.close(handle)
         beside = Path(name)
         yield beside
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(beside, 0o666 & ~mask)
+        os.chmod(beside, 0o666 & ~_mask())
         os.replace(beside, target)
     except OSError as error:
         if isinstance(error, FileNotFoundError) and error.filename not in (None, str(beside), str(target)):
@@ -51,6 +52,14 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         if beside is not None:
             beside.unlink(missing_ok=True)
+
+
+def _mask() -> int:
+    """The process's file mode creation mask, which can be read only by setting it: two threads must not interleave."""
+    with _MASK_LOCK:
+        mask = os.umask(0o077)
+        os.umask(mask)
+    return mask
 
 
 def write_json(path: str | os.PathLike[str], data: Any) -> None:

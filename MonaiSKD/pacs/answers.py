@@ -12,7 +12,10 @@ from typing import Any, cast
 
 from MonaiSKD.errors import SKDError
 from MonaiSKD.files import read_json, write_json
+from MonaiSKD.pacs.incoming import sync
 from MonaiSKD.pacs.settings import HeatMaps
+from MonaiSKD.reading.dicom.header import quiet
+from MonaiSKD.reading.dicom.header import text as header_text
 from MonaiSKD.reading.sources import find_sources
 from MonaiSKD.reporting.dicom_common import stable_uid
 from MonaiSKD.reporting.sentences import describe
@@ -27,7 +30,7 @@ class Prepared:
     """An answer that is ready to be sent.
 
     Args:
-        files: the SR first, then heat maps.
+        files: heat maps, then the SR: where the PACS has the report, it has all of the answer.
         study: Study Instance UID.
         series: Series Instance UID of the SR.
         report: SOP Instance UID of the SR.
@@ -67,8 +70,10 @@ def prepare(
         heat_maps: what is written beside the report.
 
     Raises:
-        SKDError: none of it can be answered; the first reason.
+        SKDError: none of it can be answered; the first reason. Or it is of another study or of several patients.
     """
+    folders = list(folders)
+    _check_whose(study, folders)
     sources = [source for folder in folders for source in find_sources([folder], classifier.contract.rule)]
     answers = list(classifier.each(sources, heatmaps=heat_maps != "none"))
     results = [answer for answer in answers if isinstance(answer, Result)]
@@ -79,7 +84,7 @@ def prepare(
     for folder in (beside, out):
         shutil.rmtree(folder, ignore_errors=True)
     report = _report(results, study, classifier.model, beside)
-    files = [report.path, *_maps(results, study, classifier.model, beside, heat_maps)]
+    files = [*_maps(results, study, classifier.model, beside, heat_maps), report.path]
     text = "; ".join(describe(result) for result in results[:_SHOWN])
     if len(results) > _SHOWN:
         text += f"; {len(results) - _SHOWN} further in the report"
@@ -87,10 +92,29 @@ def prepare(
         text += f"; {len(failures)} further without an answer ({_reason(failures).cause})"
     summary = {"files": [file.name for file in files], "study": study, "series": report.series}
     write_json(beside / _SUMMARY, {**summary, "report": report.uid, "text": text})
+    for written in (*beside.iterdir(), beside):
+        sync(written)
     os.replace(beside, out)
+    sync(out.parent)
     found = prepared(out)
     assert found is not None
     return found
+
+
+def _check_whose(study: str, folders: Iterable[Path]) -> None:
+    """Refuse images of another study than was asked for, or of several patients: a report names one of each."""
+    patients = set()
+    for file in (file for folder in folders for file in folder.glob("*.dcm")):
+        try:
+            with quiet():
+                header = _header(file)
+        except Exception:  # pydicom raises almost anything on damaged files; reading says what is wrong with this one
+            continue
+        if header_text(header, "StudyInstanceUID") not in ("", study):
+            raise SKDError("the study", "holds images of another study", "Look into the PACS's log", "damaged")
+        patients.add(header_text(header, "PatientID") or header_text(header, "PatientName"))
+    if len(patients) > 1:
+        raise SKDError("the study", "holds images of several patients", "Mend them in the PACS", "damaged")
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -44,14 +45,13 @@ def pacs(
         if importlib.util.find_spec(package) is None:
             remedy = "Run: python -m pip install 'monai-skd[pacs]'"
             raise SKDError(package, "it is not installed", remedy, code="not_installed")
-    from MonaiSKD.pacs.configuration import read_settings
+    from MonaiSKD.pacs.configuration import data_folder, read_settings
 
-    settings = read_settings(config)
     if action == "run":
-        return _run(settings, once)
+        return _run(read_settings(config), once)
     from MonaiSKD.pacs.service import QUEUE_NAME
 
-    path = settings.data / QUEUE_NAME
+    path = data_folder(config) / QUEUE_NAME
     if not path.is_file():
         raise SKDError(path, "there is no queue yet", f"Run: monai-skd pacs run {config}", code="not_found")
     return _list(path, as_json, identify) if action == "list" else _retry(path, keys)
@@ -62,6 +62,7 @@ def _run(settings: Settings, once: bool) -> int:
     from MonaiSKD.pacs.service import Service, stop_on_signals
 
     quieten()
+    os.umask(0o077)  # images are nobody else's business, whatever mode the data folder has
     service = Service(settings)
     stop_on_signals(service)
     if once:

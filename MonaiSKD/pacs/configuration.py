@@ -41,9 +41,8 @@ def read_settings(path: str | os.PathLike[str]) -> Settings:
         SKDError: the file is absent or wrong; the message says line, key, cause and remedy.
     """
     root = read_toml(Path(path))
-    data = root.file.parent / root.text("data", what="the folder for queue and images, such as /var/lib/monai-skd")
     settings = Settings(
-        data=data.resolve(),
+        data=_data(root),
         routes=_routes(root),
         answer=_answer(root),
         dicomweb=_dicomweb(root),
@@ -57,6 +56,20 @@ def read_settings(path: str | os.PathLike[str]) -> Settings:
     root.done()
     _check(root, settings)
     return settings
+
+
+def data_folder(path: str | os.PathLike[str]) -> Path:
+    """The folder for queue and images alone: for looking at the queue, no secret need be known and no file be there.
+
+    Raises:
+        SKDError: the file is absent or wrong.
+    """
+    return _data(read_toml(Path(path)))
+
+
+def _data(root: Table) -> Path:
+    named = root.text("data", what="the folder for queue and images, such as /var/lib/monai-skd")
+    return (root.file.parent / named).resolve()
 
 
 def is_loopback(address: str) -> bool:

@@ -19,7 +19,7 @@ from MonaiSKD.pacs import multipart
 from MonaiSKD.pacs.clock import Rate
 from MonaiSKD.pacs.routing import SeriesFacts
 from MonaiSKD.pacs.settings import DicomWeb, Limits
-from MonaiSKD.pacs.trouble import Later, disk_trouble
+from MonaiSKD.pacs.trouble import Later, disk_trouble, too_large
 
 _JSON = "application/dicom+json"
 _PIECE = 1 << 16
@@ -63,11 +63,11 @@ class Client:
             found = self._json("/studies", {**query, "offset": str(offset)} if offset else query)
             fresh = 0
             for study in found:
-                uid, count = _first(study, "0020000D"), _first(study, "00201208")
+                uid = _first(study, "0020000D")
                 if uid and uid not in known:
                     known.add(uid)
                     fresh += 1
-                    yield uid, int(count) if count.isdigit() else -1
+                    yield uid, _count(study, "00201208", -1)
             # A server that knows no offset would answer the same for ever.
             if len(found) < _PAGE or not fresh:
                 return
@@ -82,7 +82,7 @@ class Client:
                 modality=_first(one, "00080060").upper(),
                 body_part=_first(one, "00180015").upper(),
                 description=_first(one, "0008103E"),
-                images=int(_first(one, "00201209") or 1),
+                images=_count(one, "00201209", 1),
             )
             for one in found
         ]
@@ -123,7 +123,7 @@ class Client:
                 pieces = _before(deadline, _pieces(answer))
                 for number, part in enumerate(multipart.parts(pieces, boundary)):
                     if number >= self._limits.study_images:
-                        raise _too_large(f"has more than {self._limits.study_images} images", "study_images")
+                        raise too_large(f"has more than {self._limits.study_images} images", "study_images")
                     taken = self._write(folder / f"{number:06d}.dcm", part, taken, room)
             except multipart.Malformed as error:
                 cause = f"the PACS sent no whole multipart answer ({error})"
@@ -140,9 +140,9 @@ class Client:
             for piece in part:
                 size += len(piece)
                 if size > self._limits.object_bytes:
-                    raise _too_large(f"has an object of more than {self._limits.object_bytes} bytes", "object_bytes")
+                    raise too_large(f"has an object of more than {self._limits.object_bytes} bytes", "object_bytes")
                 if taken + size > self._limits.study_bytes:
-                    raise _too_large(f"has more than {self._limits.study_bytes} bytes", "study_bytes")
+                    raise too_large(f"has more than {self._limits.study_bytes} bytes", "study_bytes")
                 room(len(piece))
                 stream.write(piece)
         return taken + size
@@ -174,7 +174,8 @@ class Client:
             if answer.status_code != 200:
                 raise _refused(answer.status_code, "searching")
             try:
-                found = json.loads(b"".join(_limited(_pieces(answer))) or b"[]")
+                # One value of a false character set must not hide all others.
+                found = json.loads(b"".join(_limited(_pieces(answer))).decode(errors="replace") or "[]")
             except (ValueError, RecursionError):
                 raise Later("the PACS answers a search with something else than JSON", "Check the url") from None
         if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
@@ -222,15 +223,17 @@ def _refused(status: int, doing: str) -> Later:
     return Later(cause, remedy, counts=status not in _NOT_THE_STUDY)
 
 
-def _too_large(cause: str, limit: str) -> SKDError:
-    return SKDError("the study", cause, f"Raise {limit} in [limits], or let it be", "too_large")
-
-
 def _first(entry: Mapping[str, Any], tag: str) -> str:
     """The first value of an element of DICOM JSON as text; empty where there is none."""
     element = entry.get(tag)
     values = element.get("Value") if isinstance(element, dict) else None
     return str(values[0]).strip() if isinstance(values, list) and values and values[0] is not None else ""
+
+
+def _count(entry: Mapping[str, Any], tag: str, unknown: int) -> int:
+    """A number of instances; what is no such number is not known."""
+    text = _first(entry, tag)
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else unknown
 
 
 def _failure_reasons(content: bytes) -> list[int]:

@@ -83,7 +83,7 @@ class Incoming:
                 finally:
                     beside.unlink(missing_ok=True)
                 for one in (folder, folder.parent, self.folder):
-                    _sync_folder(one)
+                    sync(one)
             except OSError as error:
                 raise disk_trouble(error) from error
 
@@ -101,6 +101,11 @@ class Incoming:
     def folders(self, study: str, series: tuple[str, ...]) -> list[Path]:
         """The folders of those of the series that are here."""
         return [folder for uid in series if (folder := self.folder / study / uid).is_dir()]
+
+    def changed_since(self, study: str, moment: float) -> bool:
+        """Whether an object of a study came after a moment of :meth:`now`."""
+        with self._lock:
+            return self._last.get(study, self._started) > moment
 
     def count(self, study: str) -> int:
         """How many objects of a study are here."""
@@ -149,19 +154,21 @@ def _folders(study: Path) -> Iterator[Path]:
 def _facts(folder: Path) -> SeriesFacts | None:
     import pydicom
 
-    from MonaiSKD.reading.dicom.header import text
+    from MonaiSKD.reading.dicom.header import quiet, text
 
     files = sorted(folder.glob("*.dcm"))
     if not files:
         return None
     # All of a series are of one modality and, but for rare errors, one body part: the first speaks for them.
-    header = pydicom.dcmread(files[0], stop_before_pixels=True, specific_tags=_FACTS)
+    with quiet():
+        header = pydicom.dcmread(files[0], stop_before_pixels=True, specific_tags=_FACTS)
     modality, part, description = (text(header, name) for name in _FACTS[:3])
     return SeriesFacts(folder.name, modality.upper(), part.upper(), description, len(files))
 
 
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Let a file or a folder survive a loss of power."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -12,6 +12,10 @@ from MonaiSKD.pacs.log import log
 from MonaiSKD.pacs.queue import OPEN, Queue, State
 from MonaiSKD.pacs.routing import Route, SeriesFacts, route, why_none
 from MonaiSKD.pacs.settings import Poll
+from MonaiSKD.pacs.trouble import Later
+
+# A number of instances that no study has.
+_NEVER = -(2**31)
 
 
 class Poller:
@@ -38,7 +42,7 @@ class Poller:
             how many studies are still being watched.
 
         Raises:
-            Later: the PACS does not answer.
+            Later: the PACS does not answer. That it fails for one study keeps no other from being looked at.
         """
         found: dict[str, int] = {}
         for filters in self._filters():
@@ -51,9 +55,20 @@ class Poller:
                 fresh = self._queue.offer(study, instances, {}, "its Study Instance UID is malformed", "Mend it there")
                 _say(fresh)
             elif self._is_quiet(study, instances):
-                offer(self._queue, self._routes, study, instances, self._client.series(study))
-                self._growing.pop(study, None)
+                self._look(study, instances)
         return len(self._growing)
+
+    def _look(self, study: str, instances: int) -> None:
+        try:
+            series = self._client.series(study)
+        except Later as problem:
+            if not problem.counts:
+                raise
+            # Listed, and looked at again each time.
+            _say(self._queue.offer(study, _NEVER, {}, f"its series cannot be listed: {problem.cause}", problem.remedy))
+            return
+        offer(self._queue, self._routes, study, instances, series)
+        self._growing.pop(study, None)
 
     def _is_quiet(self, study: str, instances: int) -> bool:
         now = self._clock.monotonic()
@@ -94,17 +109,15 @@ class Gatherer:
     def gather(self) -> None:
         """Look once."""
         waiting = {row.study for row in self._queue.rows(OPEN)}
+        moment = self._incoming.now()
         for study in self._incoming.complete(self._quiet):
-            if study in waiting:
-                continue
-            if study in self._offered:  # nothing waits for it any more
+            if study not in self._offered or self._incoming.changed_since(study, self._offered[study]):
+                series = self._incoming.series(study)
+                if series:
+                    offer(self._queue, self._routes, study, -self._incoming.count(study), series)
+                self._offered[study] = moment
+            elif study not in waiting:  # nothing waits for it any more
                 self._incoming.remove(study, unless_newer_than=self._offered.pop(study))
-                continue
-            moment = self._incoming.now()
-            series = self._incoming.series(study)
-            if series:
-                offer(self._queue, self._routes, study, -self._incoming.count(study), series)
-            self._offered[study] = moment
 
 
 def offer(

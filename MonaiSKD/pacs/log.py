@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
+import warnings
 from datetime import datetime, timezone
 from typing import Any
 
 _LOG = logging.getLogger("MonaiSKD.pacs")
 # Their messages quote addresses with UIDs, values of headers, or whole exceptions.
-_TALKATIVE = ("pynetdicom", "urllib3", "requests", "asyncio", "pydicom")
+_TALKATIVE = ("pynetdicom", "urllib3", "requests", "asyncio", "pydicom", "highdicom")
 
 
 def log(event: str, level: int = logging.INFO, **fields: Any) -> None:
@@ -30,4 +32,10 @@ def quieten() -> None:
     """Keep libraries from writing lines of their own, which may quote patient data."""
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-    logging.getLogger("highdicom").setLevel(logging.CRITICAL + 1)
+    warnings.simplefilter("ignore")
+    threading.excepthook = _thread_ended
+
+
+def _thread_ended(error: threading.ExceptHookArgs) -> None:
+    name = error.thread.name.partition("@")[0] if error.thread is not None else ""
+    log("internal error", logging.ERROR, thread=name, reason=error.exc_type.__name__)

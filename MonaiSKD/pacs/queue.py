@@ -141,8 +141,9 @@ class Queue:
     ) -> Mapping[str, State]:
         """Take in what the rules made of a study, all of it or nothing.
 
-        What is known already stays as it is, so a study may be offered any number of times. Only where it has other
-        images than before, an unanswerable row is received once more.
+        What is known already stays as it is, so a study may be offered any number of times. But an unanswerable row is
+        received once more where the study has other images than before, or where it had none here; and a row that is
+        not answered yet takes the series that are chosen now where they have more images.
 
         Args:
             study: Study Instance UID.
@@ -162,29 +163,49 @@ class Queue:
             elif self._base.execute("SELECT 1 FROM work WHERE study = ? AND model != ''", (study,)).fetchone():
                 wanted = {}
             for model, series in wanted.items():
-                key, images = key_of(study, model), sum(one.images for one in series)
-                known = self._base.execute("SELECT state, images FROM work WHERE key = ?", (key,)).fetchone()
-                if known is not None and (known[0] != "unanswerable" or known[1] == images or not model):
-                    continue
-                state: State = "received" if model else "unanswerable"
-                uids = json.dumps([one.uid for one in series])
-                if known is None:
-                    reason = ("unsupported", why_not, remedy) if not model else ("", "", "")
-                    self._insert(key, study, model, state, uids, images, *reason, step)
-                else:
-                    self._set(key, step, state=state, series=uids, images=images, attempts=0, code="", reason="")
-                fresh[key] = state
+                state = self._take(step, study, model, series, why_not, remedy)
+                if state is not None:
+                    fresh[key_of(study, model)] = state
             self._base.execute("INSERT OR REPLACE INTO seen VALUES (?, ?)", (study, instances))
         return fresh
+
+    def _take(
+        self, step: int, study: str, model: str, series: Sequence[SeriesFacts], why_not: str, remedy: str
+    ) -> State | None:
+        """Offer one row; gives its state where it is new or received once more."""
+        key, images = key_of(study, model), sum(one.images for one in series)
+        state: State = "received" if model else "unanswerable"
+        uids, row = json.dumps([one.uid for one in series]), self.row(key)
+        if row is None:
+            reason = ("", "", "") if model else ("unsupported", why_not, remedy)
+            self._insert(key, study, model, state, uids, images, *reason, step)
+            return state
+        if not model:
+            if row.reason != why_not:
+                self._set(key, step, reason=why_not, remedy=remedy)
+        elif row.state in OPEN and images > row.images:
+            self._set(key, step, series=uids, images=images)
+        elif row.state == "unanswerable" and (images != row.images or row.code == "not_found"):
+            self._set(key, step, state=state, series=uids, images=images, attempts=0, code="", reason="", remedy="")
+            return state
+        return None
 
     def _insert(self, *values: object) -> None:
         columns = "key, study, model, state, series, images, code, reason, remedy, step, received, changed"
         values = (*values, self._time(), self._time())
         self._base.execute(f"INSERT INTO work ({columns}) VALUES ({', '.join('?' * len(values))})", values)
 
-    def working(self, key: str) -> None:
-        """Somebody works on it."""
-        self._move(key, state="working")
+    def working(self, key: str) -> int:
+        """Somebody works on it.
+
+        Returns:
+            its failed attempts. Where somebody worked on it already, that attempt ended with its process and is one.
+        """
+        with self._change() as step:
+            known = self._base.execute("SELECT state, attempts FROM work WHERE key = ?", (key,)).fetchone()
+            attempts = int(known[1]) + (known[0] == "working") if known is not None else 0
+            self._set(key, step, state="working", attempts=attempts)
+        return attempts
 
     def answered(self, key: str, answer: str, report: str) -> None:
         """Its SR is in the PACS."""

@@ -19,7 +19,7 @@ class Sender(Protocol):
     """Takes finished DICOM objects to the PACS."""
 
     def send(self, files: Sequence[Path]) -> None:
-        """Send objects; those that the PACS has already count as sent.
+        """Send objects in their order, the report last; those that the PACS has already count as sent.
 
         Raises:
             Later: the PACS does not take them now.
@@ -35,7 +35,10 @@ class StowSender:
 
     def send(self, files: Sequence[Path]) -> None:
         """Send objects, see :class:`Sender`."""
-        self._client.store(files)
+        *others, report = files
+        if others:  # a request may be carried out in part
+            self._client.store(others)
+        self._client.store([report])
 
 
 class StoreSender:

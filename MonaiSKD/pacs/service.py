@@ -97,6 +97,7 @@ class Service:
             backoff=Backoff(*settings.retry),
             clock=clock,
         )
+        self._worker.sweep()
 
     def run(self) -> None:
         """Run until :attr:`stop` is set; then finish what is under way, and close everything."""
@@ -119,24 +120,31 @@ class Service:
         Returns:
             whether nothing is left to be tried again.
         """
-        whole = True
         with self._closing:
-            if self._poller is not None and self.settings.poll is not None:
-                try:
-                    # What has not grown between two looks is complete.
-                    if self._poller.poll() and not self.stop.wait(self.settings.poll.quiet):
-                        self._poller.poll()
-                except Later as problem:
-                    whole = False
-                    self.status.trouble("polling", problem)
+            whole = self._succeeds(self._poll_twice)
             if not self.stop.wait(self.settings.listen.quiet if self.settings.listen is not None else 0):
-                self._gatherer.gather()
+                whole &= self._succeeds(self._gatherer.gather)
             for row in self.queue.rows(OPEN):
                 if self.stop.is_set():
                     break
                 self._worker.work(row)
-            self._gatherer.gather()
+            whole &= self._succeeds(self._gatherer.gather)
             return whole and not self.queue.rows(OPEN)
+
+    def _poll_twice(self) -> None:
+        """What has not grown between two looks is complete."""
+        if self._poller is None or self.settings.poll is None:
+            return
+        if self._poller.poll() and not self.stop.wait(self.settings.poll.quiet):
+            self._poller.poll()
+
+    def _succeeds(self, function: Callable[[], object]) -> bool:
+        try:
+            function()
+        except Exception as error:
+            self.status.trouble(function.__name__.strip("_"), _problem(error))
+            return False
+        return True
 
     def _serve(self) -> None:
         """Open what others connect to."""

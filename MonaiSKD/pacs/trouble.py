@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 
+from MonaiSKD.errors import SKDError
+
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -19,6 +21,11 @@ class Later(Exception):
     def __init__(self, cause: str, remedy: str, counts: bool = False) -> None:
         super().__init__(f"{cause}. {remedy}.")
         self.cause, self.remedy, self.counts = cause, remedy, counts
+
+
+def too_large(cause: str, limit: str) -> SKDError:
+    """A study beyond a limit of the configuration."""
+    return SKDError("the study", cause, f"Raise {limit} in [limits], or let it be", "too_large")
 
 
 def disk_trouble(error: OSError) -> Later:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import shutil
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from MonaiSKD.errors import SKDError
@@ -14,10 +15,10 @@ from MonaiSKD.pacs.clock import Backoff, Clock
 from MonaiSKD.pacs.dicomweb import Client
 from MonaiSKD.pacs.incoming import Incoming
 from MonaiSKD.pacs.log import log
-from MonaiSKD.pacs.queue import Queue, Row
+from MonaiSKD.pacs.queue import OPEN, Queue, Row
 from MonaiSKD.pacs.sender import Sender
 from MonaiSKD.pacs.settings import HeatMaps, Limits
-from MonaiSKD.pacs.trouble import Later, disk_trouble
+from MonaiSKD.pacs.trouble import Later, disk_trouble, too_large
 from MonaiSKD.runtime import Classifier
 
 
@@ -58,6 +59,14 @@ class Worker:
         self._due: dict[str, float] = {}
         self._failures: dict[str, int] = {}
 
+    def sweep(self) -> None:
+        """Remove what a process that was killed has left; before any work begins."""
+        keys = {row.key for row in self.queue.rows(OPEN)}
+        shutil.rmtree(self._images, ignore_errors=True)
+        for folder in self._answers.glob("*"):
+            if folder.name not in keys:
+                shutil.rmtree(folder, ignore_errors=True)
+
     def is_due(self, row: Row) -> bool:
         """Whether a row has waited long enough."""
         return self.clock.monotonic() >= self._due.get(row.key, float("-inf"))
@@ -66,7 +75,10 @@ class Worker:
         """Answer one row, or note why not. Whatever happens, the row is not lost."""
         start = self.clock.monotonic()
         try:
-            self.queue.working(row.key)
+            row = replace(row, attempts=self.queue.working(row.key))
+            if row.attempts >= self.limits.attempts:  # a study that kills the service must not do so for ever
+                cause = f"given up after {row.attempts} attempts: the service ended while it worked on it"
+                raise SKDError("the study", cause, "Look into the system's log for why", "internal")
             answer = self._answer(row)
             self.queue.answered(row.key, answer.text, answer.report)
             self._clean(row)
@@ -99,7 +111,10 @@ class Worker:
                 raise SKDError("the study", cause, "Name the model in a [[route]], then retry", "model")
             self.incoming.room(0)
             out.parent.mkdir(parents=True, exist_ok=True)
-            answer = prepare(classifier, row.study, self._fetch(row), out, self.heat_maps)
+            try:
+                answer = prepare(classifier, row.study, self._fetch(row), out, self.heat_maps)
+            finally:  # they would take the disk while the row waits
+                shutil.rmtree(self._images / row.key, ignore_errors=True)
         if not self._is_there(answer):
             self.sender.send(answer.files)
             if self.client is not None and not self._is_there(answer):
@@ -111,23 +126,28 @@ class Worker:
         return self.client is not None and self.client.holds(answer.study, answer.series, answer.report)
 
     def _fetch(self, row: Row) -> list[Path]:
-        """The folders of the row's series: sent here, or else retrieved."""
+        """The folders of the row's series, whole: sent here, or else retrieved."""
         folders = self.incoming.folders(row.study, row.series)
-        if len(folders) == len(row.series):
+        sizes = _sizes(folders)
+        if len(folders) == len(row.series) and len(sizes) >= row.images:
+            if len(sizes) > self.limits.study_images:
+                raise too_large(f"has more than {self.limits.study_images} images", "study_images")
+            if sum(sizes) > self.limits.study_bytes:
+                raise too_large(f"has more than {self.limits.study_bytes} bytes", "study_bytes")
             return folders
         if self.client is None:
             raise SKDError("the study", "its images are not here any more", "Send them again", "not_found")
-        home = self._images / row.key
-        shutil.rmtree(home, ignore_errors=True)
-        folders, taken = [home / str(number) for number in range(len(row.series))], 0
+        folders, taken = [self._images / row.key / str(number) for number in range(len(row.series))], 0
         for series, folder in zip(row.series, folders, strict=True):
             taken = self.client.retrieve(row.study, series, folder, self.incoming.room, taken)
+        came = len(_sizes(folders))
+        if came < row.images:
+            raise Later(f"the PACS sent {came} of its {row.images} images", "Look into its log", counts=True)
         return folders
 
     def _clean(self, row: Row) -> None:
         """Remove what the row alone needed; images that were sent here may be another model's, too."""
-        for folder in (self._images / row.key, self._answers / row.key):
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(self._answers / row.key, ignore_errors=True)
         self._due.pop(row.key, None)
         self._failures.pop(row.key, None)
 
@@ -159,3 +179,8 @@ class Worker:
         seconds = self.backoff.delay(self._failures[row.key])
         self._due[row.key] = self.clock.monotonic() + seconds
         return seconds
+
+
+def _sizes(folders: Sequence[Path]) -> list[int]:
+    """Of each image in them."""
+    return [file.stat().st_size for folder in folders for file in folder.glob("*.dcm")]

@@ -261,3 +261,12 @@ def test_a_server_that_is_down_is_for_later(client):
 def test_https_with_an_unknown_certificate_fails(server, client):
     with pytest.raises(Later, match=r"TLS|cannot be reached"):
         list(client(url=f"https://127.0.0.1:{server.server_port}").studies({}))
+
+
+@pytest.mark.parametrize(("said", "number"), [("12", 12), ("many", -1), ("²", -1), ("9" * 5000, -1)])
+def test_a_number_that_is_none_and_a_false_character_set_hide_no_study(server, client, said, number):
+    entry = {"0020000D": {"Value": ["1.2"]}, "00201208": {"Value": [said]}, "0008103E": {"Value": ["Thorax"]}}
+    server.reply = replying(200, json.dumps([entry]).encode().replace(b"Thorax", b"Sch\xe4del"))
+    assert list(client().studies({})) == [("1.2", number)]
+    (only,) = client().series("1.2")
+    assert (only.description, only.images) == ("Sch\ufffddel", 1)

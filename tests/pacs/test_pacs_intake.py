@@ -13,6 +13,7 @@ from MonaiSKD.pacs.intake import Gatherer, Poller
 from MonaiSKD.pacs.queue import Queue, key_of
 from MonaiSKD.pacs.routing import Route, SeriesFacts
 from MonaiSKD.pacs.settings import Poll
+from MonaiSKD.pacs.trouble import Later
 
 ROUTES = [Route("chest_xray", ("DX", "CR"))]
 
@@ -32,7 +33,7 @@ class Pacs:
     """The answers of a PACS, and what it was asked."""
 
     def __init__(self):
-        self.found, self.asked, self.described = {}, [], 0
+        self.found, self.asked, self.described, self.broken = {}, [], 0, set()
 
     def studies(self, filters):
         self.asked.append(dict(filters))
@@ -40,6 +41,8 @@ class Pacs:
 
     def series(self, study):
         self.described += 1
+        if study in self.broken:
+            raise Later("HTTP status 500", "Look into the log", counts=True)
         return [SeriesFacts(f"{study}.1", "DX", images=self.found[study])]
 
 
@@ -156,3 +159,32 @@ def test_after_a_restart_what_was_sent_is_found_again(queue, clock, tmp_path):
     assert again.complete(60) == []  # nobody knows how long ago it came
     clock.seconds += 60
     assert again.complete(60) == [image.StudyInstanceUID]
+
+
+def test_a_study_that_the_pacs_cannot_describe_hides_no_other(queue, clock):
+    pacs = Pacs()
+    pacs.found = {"1.2": 1, "1.3": 1}
+    pacs.broken = {"1.2"}
+    poller = Poller(Poll(quiet=0), ROUTES, pacs, queue, clock)
+    poller.poll()
+    assert {row.study: row.state for row in queue.rows()} == {"1.2": "unanswerable", "1.3": "received"}
+    assert queue.rows(["unanswerable"])[0].reason == "its series cannot be listed: HTTP status 500"
+    poller.poll()
+    pacs.broken = set()
+    poller.poll()  # it is looked at each time
+    assert {row.study: row.state for row in queue.rows()} == {"1.2": "received", "1.3": "received"}
+
+
+def test_a_series_that_comes_before_the_answer_is_in_it(queue, clock, tmp_path):
+    incoming = Incoming(tmp_path / "incoming", 0, clock)
+    gatherer = Gatherer(0, ROUTES, incoming, queue)
+    first = radiograph(grey(0.5))
+    late = radiograph(grey(0.5), study=first.StudyInstanceUID)
+    for image in (first, late):
+        incoming.keep(content(image), image.SOPInstanceUID)
+        gatherer.gather()
+        clock.seconds += 1
+    (row,) = queue.rows()
+    assert (set(row.series), row.images) == ({first.SeriesInstanceUID, late.SeriesInstanceUID}, 2)
+    queue.offer(row.study, 1, {"chest_xray": [SeriesFacts("1.2.3", "DX")]}, "")  # somebody who has seen less
+    assert queue.rows() == [row]

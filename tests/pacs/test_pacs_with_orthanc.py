@@ -179,6 +179,12 @@ def test_once_takes_what_there_is_and_ends(orthanc, program):
     done = service.run("run", "--once")
     assert done.returncode == 0, done.stderr
     assert [row["state"] for row in service.rows()] == ["answered"]
+    # Others on this computer see nothing, and looking at the queue needs no secret.
+    assert not [path for path in (service.config.parent / "data").rglob("*") if path.stat().st_mode & 0o077]
+    password = service.environment.pop("PACS_PASSWORD")
+    assert len(service.rows()) == 1
+    assert service.run("run", "--once").returncode == 2
+    service.environment["PACS_PASSWORD"] = password
     assert service.run("run", "--once").returncode == 0
     assert [len(found) for found in orthanc.reports().values()] == [1]
     orthanc.stop()

@@ -17,7 +17,7 @@ from MonaiSKD.pacs.clock import Backoff
 from MonaiSKD.pacs.incoming import Incoming
 from MonaiSKD.pacs.intake import Gatherer
 from MonaiSKD.pacs.queue import Queue
-from MonaiSKD.pacs.routing import Route
+from MonaiSKD.pacs.routing import Route, SeriesFacts
 from MonaiSKD.pacs.settings import Limits
 from MonaiSKD.pacs.trouble import Later
 from MonaiSKD.pacs.worker import Worker
@@ -51,6 +51,7 @@ class Desk:
     """A worker with one radiograph in its queue."""
 
     def __init__(self, folder, image, limits=None, heat_maps="secondary-capture"):
+        folder.mkdir(exist_ok=True)
         self.clock, self.sender, self.folder = Clock(), Sender(), folder
         self.queue = Queue(folder / "queue.sqlite", self.clock.now)
         self.incoming = Incoming(folder / "incoming", 0, self.clock)
@@ -92,7 +93,7 @@ def desk(tmp_path):
 def test_an_answer_is_sent_and_nothing_of_it_stays(desk):
     row = desk.work()
     assert (row.state, row.answer) == ("answered", "dark, 0.70")
-    ((report, heat),) = desk.sender.sent
+    ((heat, report),) = desk.sender.sent  # the report last: where the PACS has it, it has all
     assert report.SOPInstanceUID == report.file_meta.MediaStorageSOPInstanceUID == row.report
     assert (report.Modality, heat.Modality) == ("SR", "OT")
     assert report.StudyInstanceUID == heat.StudyInstanceUID == row.study
@@ -209,3 +210,90 @@ def test_a_model_that_no_rule_names_any_more(desk):
     desk.worker.classifiers = {}
     row = desk.work()
     assert (row.state, row.code) == ("unanswerable", "model")
+
+
+def test_a_study_that_kills_the_service_does_so_no_more_often_than_others_may_fail(tmp_path):
+    desk = Desk(tmp_path, radiograph(grey(0.3)), Limits(free_bytes=0, attempts=3))
+    for _ in range(3):
+        desk.queue.working(desk.row.key)  # and then the process was killed
+    row = desk.work()
+    assert (row.state, row.code, desk.sender.sent) == ("unanswerable", "internal", [])
+    assert row.reason == "given up after 3 attempts: the service ended while it worked on it"
+    assert desk.queue.again(row.key)
+    assert desk.work().state == "answered"
+
+
+def test_images_of_two_patients_in_one_study_are_not_reported_on(tmp_path):
+    first = radiograph(grey(0.3))
+    desk = Desk(tmp_path, first)
+    other = radiograph(grey(0.3), study=first.StudyInstanceUID)
+    other.PatientID, other.SeriesInstanceUID = "another", first.SeriesInstanceUID
+    desk.incoming.keep(content(other), other.SOPInstanceUID)
+    row = desk.work()
+    assert (row.state, row.reason, desk.sender.sent) == ("unanswerable", "holds images of several patients", [])
+
+
+class Pacs:
+    """A DICOMweb server that sends what it is given, whatever was asked for, and shows what the sender was sent."""
+
+    def __init__(self, desk, images):
+        self.images, self.desk = images, desk
+
+    def retrieve(self, study, series, folder, room, taken):
+        folder.mkdir(parents=True)
+        for number, image in enumerate(self.images):
+            (folder / f"{number}.dcm").write_bytes(content(image))
+        return taken
+
+    def holds(self, study, series, instance):
+        return any(one.SOPInstanceUID == instance for files in self.desk.sender.sent for one in files)
+
+
+def test_images_of_another_study_than_was_asked_for_are_not_reported_on(desk):
+    desk.incoming.remove(desk.row.study)
+    desk.worker.client = Pacs(desk, [radiograph(grey(0.3))])
+    row = desk.work()
+    assert (row.state, row.reason, desk.sender.sent) == ("unanswerable", "holds images of another study", [])
+
+
+def test_a_part_of_the_images_is_not_answered_for_the_whole(tmp_path):
+    image = radiograph(grey(0.3))
+    desk = Desk(tmp_path, image)
+    second = radiograph(grey(0.3), study=image.StudyInstanceUID)
+    second.SeriesInstanceUID, second.PatientID = image.SeriesInstanceUID, image.PatientID
+    routed = {"cxr": [SeriesFacts(image.SeriesInstanceUID, "DX", images=2)]}
+    desk.queue.offer(image.StudyInstanceUID, 2, routed, "")  # the PACS has two; here, there is one
+    desk.worker.client = Pacs(desk, [image])
+    row = desk.work()
+    assert (row.state, row.reason) == ("retrying", "the PACS sent 1 of its 2 images")
+    assert not list(desk.folder.glob("work/*"))  # so that waiting studies do not fill the disk
+    desk.worker.client = Pacs(desk, [image, second])
+    desk.clock.seconds += 1000
+    assert desk.work().answer == "dark, 0.70; dark, 0.70"
+
+
+def test_a_study_sent_here_has_the_limits_of_one_that_is_retrieved(tmp_path):
+    for number, limits in enumerate((Limits(free_bytes=0, study_bytes=1024), Limits(free_bytes=0, study_images=0))):
+        desk = Desk(tmp_path / str(number), radiograph(grey(0.3)), limits)
+        assert desk.work().code == "too_large"
+        desk.queue.close()
+
+
+def test_what_a_killed_process_left_is_removed_and_what_is_waited_for_stays(desk):
+    desk.sender.troubles = [Later("the PACS is down", "Wait")]
+    desk.work()
+    for left in ("work/a/0", "outbox/b", "outbox/.c.part"):
+        (desk.folder / left).mkdir(parents=True)
+    desk.worker.sweep()
+    assert not (desk.folder / "work").exists()
+    assert [folder.name for folder in desk.folder.glob("outbox/*")] == [desk.row.key]
+
+
+def test_images_that_are_gone_may_be_sent_again(tmp_path):
+    image = radiograph(grey(0.3))
+    desk = Desk(tmp_path, image)
+    desk.incoming.remove(desk.row.study)
+    assert desk.work().reason == "its images are not here any more"
+    desk.incoming.keep(content(image), image.SOPInstanceUID)
+    Gatherer(0, [Route("cxr", ("DX",))], desk.incoming, desk.queue).gather()
+    assert desk.work().state == "answered"
