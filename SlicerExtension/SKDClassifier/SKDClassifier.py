@@ -5,6 +5,7 @@ Slicer finds the module by the classes of this file; what they do is in SKDClass
 
 from __future__ import annotations
 
+import sys
 import unittest
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,12 @@ class SKDClassifierWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self.panel is not None:
             self.panel.enter()
 
+    def onReload(self) -> None:
+        """The developer's button "Reload": the library is read again, too, which Slicer would keep as it is."""
+        for name in [name for name in sys.modules if name.partition(".")[0] == "SKDClassifierLib"]:
+            del sys.modules[name]
+        ScriptedLoadableModuleWidget.onReload(self)
+
     def cleanup(self) -> None:
         """Called when Slicer closes, or the module is reloaded."""
         self.removeObservers()
@@ -113,17 +120,27 @@ class SKDClassifierLogic(ScriptedLoadableModuleLogic, Logic.Logic):
 class SKDClassifierTest(ScriptedLoadableModuleTest):
     """What can be tested inside Slicer alone: run it from the module's "Reload and Test".
 
-    It needs the packages that classifying needs, and asks for none: open the module and classify once before.
+    It needs the packages that classifying needs, and asks for none: where they are missing, it is skipped and says so.
     """
 
     def setUp(self) -> None:
         """Begin with an empty scene."""
+        from SKDClassifierLib.place.Install import Installer
+
+        missing = Installer(slicer.app.userSettings()).missing_light()
+        if missing:
+            names = ", ".join(map(str, missing))
+            self.skipTest(_("Install these in the module's tab 'Where it runs' first: {names}").format(names=names))
         slicer.mrmlScene.Clear()
 
     def runTest(self) -> None:
         """Every test, each in an empty scene."""
         for name in unittest.TestLoader().getTestCaseNames(type(self)):
-            self.setUp()
+            try:
+                self.setUp()
+            except unittest.SkipTest as reason:
+                self.delayDisplay(str(reason))
+                return
             self.delayDisplay(name)
             getattr(self, name)()
         self.delayDisplay(_("All tests passed"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import unittest
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,11 @@ from typing import Any
 import pytest
 import slicer
 from harness import composite, observers, pixels_of, render_slice, screenshot, wait_until
+from SKDClassifierLib.place.Install import Installer
+from SKDClassifierLib.place.Requirements import Requirement
 from SKDClassifierLib.scene import ResultNodes, Samples
+
+from MonaiSKD.errors import SKDError
 
 MODULE = Path(__file__).parents[2] / "SlicerExtension" / "SKDClassifier" / "SKDClassifier.py"
 WIDTH = 430
@@ -133,6 +139,36 @@ def test_samples_are_offered_and_survive_the_loss_of_their_file(app, panel):
     assert SampleData.SampleDataLogic is not None
     assert Samples.load("SKDChestRadiograph") is not None
     assert path.is_file()
+
+
+def test_a_sample_that_cannot_be_loaded_is_told(app, panel):
+    path = Path(slicer.app.temporaryPath) / Samples.CATEGORY / "SKDBrainMR.nii.gz"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"half a file")
+    with pytest.raises(SKDError, match="cannot be loaded"):
+        Samples.load("SKDBrainMR")
+
+
+def test_reload_reads_the_library_again(app):
+    before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "SKDClassifierLib"}
+    try:
+        app.open_module(MODULE).onReload()
+        again = slicer.util.getModuleWidget("SKDClassifier").panel
+        assert type(again).__module__ == "SKDClassifierLib.Widget"
+        assert sys.modules["SKDClassifierLib.Widget"] is not before["SKDClassifierLib.Widget"]
+        assert isinstance(again, sys.modules["SKDClassifierLib.Widget"].Panel)
+        app.close_module("SKDClassifier")
+    finally:
+        sys.modules.update(before)
+
+
+def test_without_its_packages_the_modules_own_test_is_skipped(app, panel, monkeypatch):
+    import SKDClassifier
+
+    absent = Requirement("onnxruntime", ">=1.17", "onnxruntime", 28, "pip", "runs the models")
+    monkeypatch.setattr(Installer, "missing_light", lambda self: [absent])
+    with pytest.raises(unittest.SkipTest, match="Install these"):
+        SKDClassifier.SKDClassifierTest().setUp()
 
 
 def test_the_modules_own_test_runs(app, panel):

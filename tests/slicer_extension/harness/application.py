@@ -136,12 +136,14 @@ class LayoutManager:
             one.sliceLogic().FitSliceToAll()
 
     def viewport(self) -> Any:
-        """The views side by side, as they are now; grab() gives their picture."""
+        """The views side by side, as they are now, in the main window."""
         if self._viewport is None:
             self._viewport = qt.QLabel()
+            slicer.util.mainWindow().setCentralWidget(self._viewport)
         nodes = [one.mrmlSliceNode() for one in self._widgets.values()]
         self._viewport.setPixmap(qt.QPixmap.fromImage(pictures.beside([pictures.render_slice(one) for one in nodes])))
-        self._viewport.adjustSize()
+        self._viewport.setFixedSize(self._viewport.sizeHint)
+        slicer.util.mainWindow().adjustSize()
         return self._viewport
 
     def cleanup(self) -> None:

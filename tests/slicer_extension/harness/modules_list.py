@@ -41,7 +41,6 @@ class ScriptedModule:
         code = importlib.util.module_from_spec(spec)
         sys.modules[self.name] = code
         spec.loader.exec_module(code)
-        self._code = code
         setattr(slicer.modules, self.name.lower(), self)
         self.module = getattr(code, self.name)(self)
 
@@ -50,12 +49,17 @@ class ScriptedModule:
         if self._panel is None:
             self._panel = slicer.qSlicerScriptedLoadableModuleWidget()
             self._panel.setLayout(qt.QVBoxLayout())
-            widget = getattr(self._code, f"{self.name}Widget")(self._panel)
-            self._panel._self = widget
-            setattr(slicer.modules, f"{self.name}Widget", widget)
-            widget.setup()
+            self._panel._make = self._make
+            self._make()
             self._panel.setMRMLScene(slicer.mrmlScene)
         return self._panel
+
+    def _make(self) -> None:
+        """The module's own panel, of its code as it was read last."""
+        widget = getattr(sys.modules[self.name], f"{self.name}Widget")(self._panel)
+        self._panel._self = widget
+        setattr(slicer.modules, f"{self.name}Widget", widget)
+        widget.setup()
 
     def unload(self) -> None:
         """Tell the panel that the module goes; forget its code."""
@@ -67,7 +71,7 @@ class ScriptedModule:
             qt.QApplication.sendPostedEvents(None, qt.QEvent.DeferredDelete)
             delattr(slicer.modules, f"{self.name}Widget")
         delattr(slicer.modules, self.name.lower())
-        self._panel = self.module = self._code = None
+        self._panel = self.module = None
         sys.modules.pop(self.name, None)
 
 

@@ -42,6 +42,9 @@ class qSlicerScriptedLoadableModuleWidget(qMRMLWidget):
     def self(self) -> Any:
         return self._self
 
+    def reload(self) -> None:
+        self._make()
+
 
 class qMRMLNodeComboBox(_OfScene):
     """Chooses a node of some classes."""

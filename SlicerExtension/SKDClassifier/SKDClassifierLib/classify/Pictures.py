@@ -13,11 +13,9 @@ _GAP = 8
 
 def panel_and_views(panel: Any) -> Any:
     """A QImage of a widget and, where the application shows views, of these to the right of it."""
-    parts = [panel.grab().toImage()]
-    layout = slicer.app.layoutManager()
-    if layout is not None and layout.viewport() is not None:
-        # grab() leaves out what the graphics card drew
-        parts.append(ctk.ctkWidgetsUtils.grabWidget(layout.viewport()))
+    parts = [panel.grab().toImage(), *_views()]
+    for part in parts:
+        part.setDevicePixelRatio(1.0)  # on a fine screen it would be drawn smaller than it is
     width = sum(part.width() for part in parts) + _GAP * (len(parts) - 1)
     whole = qt.QImage(width, max(part.height() for part in parts), qt.QImage.Format_RGB32)
     whole.fill(panel.palette.color(qt.QPalette.Window))
@@ -27,3 +25,16 @@ def panel_and_views(panel: Any) -> Any:
         left += part.width() + _GAP
     painter.end()
     return whole
+
+
+def _views() -> list[Any]:
+    """The part of the main window where the views lie, where there is one.
+
+    Grabbed alone they would lack their background, and by grab() what the graphics card drew.
+    """
+    layout, window = slicer.app.layoutManager(), slicer.util.mainWindow()
+    area = layout.viewport() if layout is not None else None
+    if area is None or window is None:
+        return []
+    corner = area.mapTo(window, qt.QPoint(0, 0))
+    return [ctk.ctkWidgetsUtils.grabWidget(window, qt.QRect(corner.x(), corner.y(), area.width, area.height))]

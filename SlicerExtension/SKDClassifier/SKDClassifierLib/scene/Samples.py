@@ -51,10 +51,10 @@ def load(name: str) -> Any:
     path = Path(slicer.app.temporaryPath) / CATEGORY / f"{name}.nii.gz"
     if not path.is_file():
         write_sample(path, SAMPLES[name])
-    node = slicer.util.loadVolume(str(path), {"name": name, "show": True})
-    if node is None:
-        raise SKDError(path, "cannot be loaded", "Free some memory or disk space, then try again")
-    return node
+    try:
+        return slicer.util.loadVolume(str(path), {"name": name, "show": True})
+    except RuntimeError as error:  # what Slicer says of it is in its log
+        raise SKDError(path, "cannot be loaded", "Delete it, then try again") from error
 
 
 def _download(source: Any) -> list[Any]:
