@@ -38,7 +38,7 @@ demo: install
 	$(BIN)/python -m MonaiSKD demo --out $(DEMO)
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: install
 	$(BIN)/ruff check .
