@@ -7,6 +7,7 @@ its log, and takes names apart that lead out of its folders.
 from __future__ import annotations
 
 import errno
+import ipaddress
 import json
 import logging
 import re
@@ -55,6 +56,7 @@ class Guard:
 
     def __init__(self, app: Any, names: Names, largest: int, origins: Collection[str] = ()) -> None:
         self.app, self.names, self.largest, self.origins = app, names, largest, origins
+        self._sites = {origin.partition("//")[2] for origin in origins}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or let MONAI Label answer."""
@@ -98,6 +100,10 @@ class Guard:
         # MONAI Label answers the pages of every web site that a browser here has open.
         origin = headers.get(b"origin", b"").decode("latin-1")
         own = headers.get(b"host", b"").decode("latin-1")
+        # A page may move a name of its own here, and is then of the same origin as this server.
+        listens = (scope.get("server") or ("",))[0]
+        if own and _is_loopback(listens) and not _is_loopback(_name(own)) and own not in self._sites:
+            return 421, "this server is asked by a name that is not its own (--conf origins)"
         if origin and origin.partition("//")[2] != own and origin not in self.origins:
             return 403, "pages of this web site may not ask (--conf origins)"
         parts = scope["path"].strip("/").split("/")
@@ -120,6 +126,18 @@ class Guard:
         if length.isdigit() and int(length) > self.largest:
             return _explained(_TooLarge(), self.largest)
         return None
+
+
+def _name(host: str) -> str:
+    """The name or address in a Host header, without the port."""
+    return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+
+
+def _is_loopback(name: str) -> bool:
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost"
 
 
 def _explained(error: BaseException, largest: int) -> tuple[int, str]:

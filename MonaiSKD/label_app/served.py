@@ -26,6 +26,7 @@ from MonaiSKD.runtime.models import MODEL_NAME, find_model
 
 ORIGINAL = "original"
 _CURRENT, _SERVED = "current.json", "served.json"
+_TIME, _STEM = "%Y%m%d-%H%M%S", re.compile(r"\d{8}-\d{6}")
 
 
 @dataclass(frozen=True)
@@ -93,10 +94,12 @@ class ServedModel:
 
     def new_folder(self) -> Path:
         """A folder for a further version, made now; named by the time, so that names sort by age."""
-        stem = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
         self.home.mkdir(parents=True, exist_ok=True)
+        now = datetime.now(timezone.utc).strftime(_TIME)
+        # A clock that was set back must not put it before those that were made earlier.
+        stem = max([now, *(found[0] for known in self.home.iterdir() if (found := _STEM.match(known.name)))])
         for number in range(1000):
-            folder = self.home / (f"{stem}-{number}" if number else stem)
+            folder = self.home / (f"{stem}-{number:03d}" if number else stem)
             try:
                 folder.mkdir()
                 return folder

@@ -131,6 +131,14 @@ def test_a_new_version_is_seen_by_another_process_view_at_once(tmp_path):
         server.withdraw()
 
 
+def test_a_clock_that_is_set_back_does_not_change_the_order_of_versions(tmp_path):
+    model = ServedModel("t", write_tiny_model(tmp_path / "t.onnx"), tmp_path / "home", 1)
+    (tmp_path / "home" / "29991231-235959").mkdir(parents=True)
+    made = [model.new_folder().name for _ in range(12)]
+    assert made == sorted(made)
+    assert made[0] > "29991231-235959"
+
+
 def test_what_does_not_fit_is_not_adopted(tmp_path):
     model = ServedModel("t", write_tiny_model(tmp_path / "t.onnx"), tmp_path / "home", 1)
     for change, words in (({"rule": "lung_ct"}, "is made for lung_ct"), ({}, "no model file|checksum")):
@@ -155,7 +163,9 @@ def test_a_models_file_alone_has_no_students(tmp_path):
     assert not has_students(write_tiny_model(tmp_path / "model.onnx"))
 
 
-def ask(app: object, path: str, *, query: str = "", body: bytes = b"", headers: Sequence = ()) -> tuple[int, dict]:
+def ask(
+    app: object, path: str, *, query: str = "", body: bytes = b"", headers: Sequence = (), server: str = "127.0.0.1"
+) -> tuple[int, dict]:
     """One request through the guard, without a server."""
     sent: list[dict] = []
 
@@ -167,6 +177,7 @@ def ask(app: object, path: str, *, query: str = "", body: bytes = b"", headers: 
 
     names = {"models": {"m"}, "trainers": {"m"}, "scoring": {"s"}, "strategies": {"first"}}
     scope = {"type": "http", "method": "POST", "path": path, "query_string": query.encode(), "headers": headers}
+    scope["server"] = (server, 8000)
     asyncio.run(Guard(app, names.__getitem__, 10, {"http://viewer"})(scope, receive, send))
     return sent[0]["status"], json.loads(sent[1]["body"])
 
@@ -219,6 +230,17 @@ def test_pages_of_other_web_sites_may_not_ask():
     for origin, status in ((b"http://127.0.0.1:8000", 404), (b"http://evil.example", 403), (b"null", 403),
                            (b"http://viewer", 404), (b"", 404)):  # fmt: skip
         assert ask(app, "/infer/m", headers=[host, (b"origin", origin)])[0] == status, origin
+
+
+def test_a_name_that_a_web_site_moves_to_loopback_is_not_answered():
+    async def app(scope, receive, send):
+        raise SKDError("it", "was let through", "Look", code="not_found")
+
+    for host, status in ((b"127.0.0.1:8000", 404), (b"localhost:18702", 404), (b"[::1]:8000", 404), (b"viewer", 404),
+                         (b"evil.example:8000", 421), (b"127.0.0.1.evil.example", 421)):  # fmt: skip
+        assert ask(app, "/infer/m", headers=[(b"host", host)])[0] == status, host
+    # Where it listens for others, it has whatever name they know it by.
+    assert ask(app, "/infer/m", headers=[(b"host", b"labels.example:8000")], server="10.0.0.7")[0] == 404
 
 
 def test_documents_name_the_app_as_it_is():
