@@ -75,7 +75,7 @@ def test_what_can_be_mended_comes_in_its_parts(tmp_path):
 def test_a_parent_stops_it_by_a_word_or_by_leaving(tmp_path, pictures, how):
     model = write_tiny_model(tmp_path / "model.onnx")
     listed = tmp_path / "paths.txt"
-    listed.write_text(f"{pictures / '0.png'}\n" * 200_000)
+    listed.write_text(f"{pictures / '0.png'}\n" * 20_000)
     child = start("classify", model, f"@{listed}", "--threads", 1)
     lines = [child.stdout.readline() for _ in range(5)]
     assert '"answer"' in lines[-1]
@@ -94,7 +94,7 @@ def test_a_parent_stops_it_by_a_word_or_by_leaving(tmp_path, pictures, how):
 def test_it_leads_a_group_that_can_be_killed(tmp_path, pictures):
     model = write_tiny_model(tmp_path / "model.onnx")
     listed = tmp_path / "paths.txt"
-    listed.write_text(f"{pictures / '0.png'}\n" * 200_000)
+    listed.write_text(f"{pictures / '0.png'}\n" * 20_000)
     child = start("classify", model, f"@{listed}")
     assert '"start"' in child.stdout.readline()
     time.sleep(0.1)
