@@ -17,7 +17,7 @@ from classify_parts import ct_values, longest_block, make_services, radiograph_v
 from harness import pixels_of, screenshot, wait_until
 from PySide6.QtTest import QTest
 from SKDClassifierLib.batch.BatchSection import FOLDER, SCENE, STUDIES
-from SKDClassifierLib.batch.BatchTable import BatchTable, Row
+from SKDClassifierLib.batch.BatchTable import BatchTable, Row, in_words
 from SKDClassifierLib.classify.ClassifyTab import ClassifyTab
 from SKDClassifierLib.scene import ResultNodes
 
@@ -167,14 +167,17 @@ def test_a_scene_closed_in_the_middle_ends_the_batch(desk, add_volume, app):
     assert slicer.util.getNodesByClass("vtkMRMLTextNode") == []
 
 
-def test_volumes_deleted_in_the_middle_are_left_out(desk, add_volume):
+def test_volumes_deleted_in_the_middle_are_told(desk, add_volume):
     nodes = [add_volume(radiograph_values(), name=f"v{number}") for number in range(6)]
     desk.choose(SCENE)
     desk.ui.runButton.click()
     for node in nodes[3:]:
         slicer.mrmlScene.RemoveNode(node)
     wait_until(lambda: desk.idle and not desk.batch.table._pace.running)
-    assert [row.case for row in desk.batch.table.rows] == ["v0", "v1", "v2"]
+    rows = desk.batch.table.rows
+    assert [row.case for row in rows] == [f"v{number}" for number in range(6)]
+    assert {in_words(row.outcome) for row in rows[3:]} == {"was deleted before it was classified. Load it again."}
+    assert "failed 3" in desk.ui.totalsLabel.text
 
 
 def test_a_folder_is_classified_by_a_child_process(desk, pictures, app, tmp_path):

@@ -88,6 +88,18 @@ def test_a_click_gives_a_result_in_the_scene_and_on_the_panel(desk, add_volume):
     assert desk.services.parameter_node.inputVolume is node
 
 
+def test_the_image_in_the_views_is_chosen_at_first(desk, add_volume):
+    add_volume(ct_values(), name="other")
+    node = add_volume(ct_values(), name="seen")
+    slicer.util.setSliceViewerLayers(background=node)
+    desk.tab.refresh()
+    assert desk.services.parameter_node.inputVolume is node
+    other = slicer.util.getNode("other")
+    desk.choose(other)
+    desk.tab.refresh()
+    assert desk.services.parameter_node.inputVolume is other
+
+
 def test_without_an_image_the_button_says_why(desk, add_volume):
     assert not desk.tab.ui.classifyButton.enabled
     assert "Load an image" in desk.hint

@@ -50,13 +50,13 @@ class SceneBatch:
 
     def __init__(self, services: Services, node_ids: Sequence[str], entry: ModelEntry, listener: Listener) -> None:
         self._services, self._entry, self._listener = services, entry, listener
-        self._waiting, self._count = list(node_ids), len(node_ids)
+        self._waiting = [(one, slicer.mrmlScene.GetNodeByID(one).GetName()) for one in node_ids]
         self._running: Classification | None = None
         self._node_id, self._name, self._began = "", "", 0.0
 
     def start(self) -> None:
         """Begin."""
-        self._listener.total(self._count)
+        self._listener.total(len(self._waiting))
         self._next()
 
     def cancel(self) -> None:
@@ -67,11 +67,11 @@ class SceneBatch:
 
     def _next(self) -> None:
         while self._waiting:
-            self._node_id = self._waiting.pop(0)
+            (self._node_id, self._name), self._began = self._waiting.pop(0), time.monotonic()
             node = slicer.mrmlScene.GetNodeByID(self._node_id)
-            if node is None:  # deleted meanwhile, with its name
+            if node is None:
+                self._tell(gone(self._name))
                 continue
-            self._name, self._began = node.GetName(), time.monotonic()
             try:
                 self._running = Classification(
                     self._services, node, self._entry, lambda done, total: None, self._done, self._failed
@@ -158,6 +158,13 @@ class FileBatch:
 
     def _clean(self) -> None:
         shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+def gone(name: str) -> Failure:
+    """The outcome of a volume that was deleted before its turn came."""
+    from MonaiSKD.runtime import Failure
+
+    return Failure(name, "not_found", f"{name}: was deleted before it was classified", "Load it again")
 
 
 def failure(name: str, error: Exception) -> Failure:

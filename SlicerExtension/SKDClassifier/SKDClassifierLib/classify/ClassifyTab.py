@@ -52,6 +52,8 @@ class ClassifyTab:
         if node is not None and node.inputVolume is not None:
             self._choose_volume(node.inputVolume)
         elif node is not None:
+            if self._volume() is None:
+                self._choose_volume(HeatMapNode.image_in_views(slicer.mrmlScene))
             node.inputVolume = self._volume()
         self._trouble = ""
         self.chooser.refresh()

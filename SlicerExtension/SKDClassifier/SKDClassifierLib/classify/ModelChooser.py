@@ -178,7 +178,7 @@ class ModelChooser:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             cause = f"cannot be made ({error.strerror or error})"
-            raise SKDError(folder, cause, "Choose another folder for models in the settings") from error
+            raise SKDError(folder, cause, "Check the permissions of the folder above it") from error
         qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(folder)))
 
     def _try(self) -> None:

@@ -171,6 +171,6 @@ def _bar(probability: float, text: str) -> Any:
     bar = qt.QProgressBar()
     bar.setRange(0, _STEPS)
     bar.setValue(round(probability * _STEPS))
-    bar.setFormat(text.replace("%", "%%"))
+    bar.setFormat(text)
     bar.setAlignment(qt.Qt.AlignCenter)
     return bar

@@ -126,6 +126,15 @@ def show_as_foreground(scene: Any, volume: Any | None, opacity: float, over: Any
     return moved
 
 
+def image_in_views(scene: Any) -> Any | None:
+    """The image that the slice views show; None where they show none."""
+    for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode", scene):
+        node = scene.GetNodeByID(composite.GetBackgroundVolumeID() or "")
+        if node is not None and not node.IsA("vtkMRMLLabelMapVolumeNode") and not is_heat_map(node):
+            return node
+    return None
+
+
 def is_heat_map(node: Any | None) -> bool:
     """Whether a node is a heat map that this module made."""
     return node is not None and node.GetAttribute(ATTRIBUTE) is not None
