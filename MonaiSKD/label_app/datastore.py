@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import shutil
+import tempfile
 import time
+import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -94,7 +97,7 @@ class ReaderDatastore(LockedDatastore):
             SKDError: the id is no name, or the file is of an unknown kind.
         """
         image_info = _object(image_info)
-        own, suffix = self._to_id(Path(image_filename).name)
+        own, suffix = self.name_and_suffix(Path(image_filename).name)
         image_id = check_id(image_id or own)
         if suffix.lower() not in _IMAGES:
             raise SKDError("image", "is of an unknown kind", f"Use one of {', '.join(_IMAGES)}")
@@ -149,14 +152,27 @@ class ReaderDatastore(LockedDatastore):
         super().update_image_info(image_id, _object(info))
 
     def get_dataset_archive(self, limit_cases: int | None) -> str:
-        """A ZIP of the labelled images and their labels.
+        """A ZIP of the labelled images and their labels; whoever asks for it removes it.
 
         Raises:
             SKDError: none is labelled.
         """
-        if not self.opinions():
+        cases = self.datalist()
+        if not cases:
             raise SKDError("datastore", "has no labelled image", "Label one first", code="not_found")
-        return str(super().get_dataset_archive(limit_cases))
+        if limit_cases and limit_cases > 0:
+            cases = cases[:limit_cases]
+        handle, name = tempfile.mkstemp(prefix="monai-skd-", suffix=".zip")
+        try:
+            with os.fdopen(handle, "wb") as stream, zipfile.ZipFile(stream, "w") as archive:
+                for kind, path in ((kind, Path(path)) for case in cases for kind, path in case.items()):
+                    for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+                        archive.write(file, str(Path(kind) / file.relative_to(path.parent)))
+                archive.writestr("metadata.json", json.dumps(self.json(), default=str))
+        except BaseException:
+            Path(name).unlink()
+            raise
+        return name
 
     def models_answer(self, image_id: str) -> Mapping[str, Any] | None:
         """What `/batch/infer` has stored for an image."""
@@ -180,7 +196,11 @@ class ReaderDatastore(LockedDatastore):
             return []
 
     def _to_id(self, file: str) -> tuple[str, str]:
-        """Name and suffix; MONAI Label would cut a folder's name at a dot, and remove a suffix everywhere."""
+        return self.name_and_suffix(file)
+
+    @staticmethod
+    def name_and_suffix(file: str) -> tuple[str, str]:
+        """Of a file's name; MONAI Label would cut a folder's name at a dot, and remove a suffix everywhere."""
         for suffix in _SUFFIXES:
             if file.lower().endswith(suffix) and len(file) > len(suffix):
                 return file[: -len(suffix)], file[-len(suffix) :]

@@ -1,20 +1,23 @@
 """The requests that this app answers itself, in MONAI Label's protocol, before MONAI Label would.
 
 Its own `/infer` computes while nobody else is answered, and takes any path on the server for an image; its own upload
-of a model copies whatever comes over the file that is in use. These answer in threads, and take what they can check.
+of a model copies whatever comes over the file that is in use; it leaves each upload that is refused, and each archive,
+in the folder for temporary files. These answer in threads, take what they can check, and leave nothing.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, BackgroundTasks, Depends, File, Form, UploadFile
-from fastapi.responses import FileResponse, Response
+from fastapi.responses import FileResponse, Response, StreamingResponse
 from monailabel.config import settings
 from monailabel.endpoints.infer import ResultType
 from monailabel.endpoints.user.auth import RBAC, User
@@ -22,14 +25,16 @@ from monailabel.interfaces.utils.app import app_instance
 from requests_toolbelt import MultipartEncoder
 
 from MonaiSKD.errors import SKDError
+from MonaiSKD.label_app.datastore import FINAL
 from MonaiSKD.label_app.served import ServedModel
 from MonaiSKD.runtime.models import MODEL_NAME
 
 _SUFFIX = re.compile(r"(\.[A-Za-z0-9]{1,8}){1,2}$")
 _MIME = {".png": "image/png", ".gz": "application/gzip"}
-# As MONAI Label's own: who may ask, and who may change models (only with its authentication switched on).
+# As MONAI Label's own: who may ask, label, and change models (only with its authentication switched on).
 _USER = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))
 _ADMIN = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ADMIN))
+_ANNOTATOR = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR))
 
 
 def infer(
@@ -96,6 +101,59 @@ def _image(app: Any, folder: Path, image: str, session_id: str, file: UploadFile
     return app.datastore().image_path(image), image
 
 
+def add_image(
+    image: str = "",
+    params: str = Form("{}"),
+    file: UploadFile = File(...),  # noqa: B008
+    user: User = _ANNOTATOR,
+) -> Any:
+    """Take an image into the datastore."""
+    info = _wishes(params)
+    if user.username:
+        info["user"] = user.username
+    store = app_instance().datastore()
+    own, suffix = store.name_and_suffix(Path(file.filename or "").name)
+    with tempfile.TemporaryDirectory(prefix="monai-skd-") as folder:
+        return {"image": store.add_image(image or own, _saved(file, folder, f"image{suffix}"), info)}
+
+
+def save_label(
+    image: str,
+    params: str = Form("{}"),
+    tag: str = "",
+    label: UploadFile = File(...),  # noqa: B008
+    user: User = _ANNOTATOR,
+) -> Any:
+    """Keep a reader's label."""
+    info, app = _wishes(params), app_instance()
+    with tempfile.TemporaryDirectory(prefix="monai-skd-") as folder:
+        kept = app.datastore().save_label(image, _saved(label, folder, "label.json"), tag or FINAL, info)
+    return {**(app.on_save_label(image, kept) or {}), "image": image, "label": kept}
+
+
+def _saved(file: UploadFile, folder: str, name: str) -> str:
+    path = Path(folder) / name
+    with path.open("wb") as stream:
+        shutil.copyfileobj(file.file, stream)
+    return str(path)
+
+
+def archive(limit_cases: int | None = None, user: User = _ANNOTATOR) -> Any:
+    """The labelled images with their labels, as a ZIP."""
+    path = Path(app_instance().datastore().get_dataset_archive(limit_cases))
+    stream = path.open("rb")
+    path.unlink()  # so that it is gone when the answer is, or is broken off
+
+    def pieces() -> Iterator[bytes]:
+        with stream:
+            while piece := stream.read(1 << 20):
+                yield piece
+
+    size = os.fstat(stream.fileno()).st_size
+    headers = {"Content-Length": str(size), "Content-Disposition": 'attachment; filename="dataset.zip"'}
+    return StreamingResponse(pieces(), media_type="application/zip", headers=headers)
+
+
 def upload(model: str, file: UploadFile | None = File(None), version: str = "", user: User = _ADMIN) -> Any:  # noqa: B008
     """Let an uploaded model file answer from now on, or one of the versions that the server has."""
     served: ServedModel = app_instance().infer_task(model).model
@@ -123,6 +181,10 @@ def router() -> APIRouter:
     """The requests as FastAPI takes them."""
     ours = APIRouter(tags=["MonaiSKD"])
     ours.add_api_route("/infer/{model}", infer, methods=["POST"])
+    ours.add_api_route("/datastore/", add_image, methods=["PUT"], include_in_schema=False)
+    ours.add_api_route("/datastore/image", add_image, methods=["PUT"])
+    ours.add_api_route("/datastore/label", save_label, methods=["PUT"])
+    ours.add_api_route("/datastore/dataset", archive, methods=["GET"])
     ours.add_api_route("/model/{model}", upload, methods=["PUT"])
     ours.add_api_route("/model/{model}", withdraw, methods=["DELETE"])
     return ours

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
 import socket
 import tempfile
+import zipfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -140,6 +142,23 @@ def test_oversized_uploads_are_refused_by_their_length_and_without_one(server):
 
     headers = {"Content-Type": "multipart/form-data; boundary=b"}
     assert server.ask("POST", f"/infer/{CHEST}", data=endless(), headers=headers).status_code == 413
+
+
+def test_refused_uploads_and_archives_leave_nothing_behind(server, images):
+    def sizes():
+        return [path.stat().st_size for path in Path(tempfile.gettempdir()).glob("*") if path.is_file()]
+
+    image, label = bytes(123_457), bytes(65_539)  # sizes that nothing else has
+    for name, field, content in (("image?image=none", "file", image), ("label?image=d", "label", label)):
+        refused = server.ask("PUT", f"/datastore/{name}", files={field: ("x.odd", content)})
+        assert refused.status_code == 400, refused.text
+    kept = {"label": ("l.json", b'{"label": "normal"}')}
+    assert server.ask("PUT", "/datastore/label?image=series", files=kept).status_code == 200
+    packed = server.ask("GET", "/datastore/dataset")
+    names = zipfile.ZipFile(io.BytesIO(packed.content)).namelist()
+    assert {"image/series/0.dcm", "image/series/5.dcm", "label/series.json", "metadata.json"} <= set(names)
+    assert server.ask("DELETE", "/datastore/label?id=series&tag=final").status_code == 200
+    assert not {len(image), len(label), len(packed.content)} & set(sizes())
 
 
 def test_names_of_uploads_go_nowhere(server, images):
