@@ -115,11 +115,15 @@ class SlicePlot:
         self.widget.setMRMLPlotViewNode(None)
 
     def cleanup(self) -> None:
-        """Let go of the scene."""
+        """Let go of the scene, and take the view's node out of it."""
         for tag in self._tags:
             self._interactor.RemoveObserver(tag)
         self._tags, self._interactor = [], None
+        view = self.widget.mrmlPlotViewNode()
+        self.forget()
         self.widget.setMRMLScene(None)
+        if view is not None and self._scene.IsNodePresent(view):
+            self._scene.RemoveNode(view)
 
     def _view(self) -> Any:
         """The view node of the plot; a closed scene took the former one along."""
@@ -153,7 +157,11 @@ class SlicePlot:
 
     def _listen(self) -> None:
         """Hear of clicks. The signal dataSelected of Slicer's plot tells of rectangles drawn round points alone."""
-        self._interactor = self._chart().GetScene().GetRenderer().GetRenderWindow().GetInteractor()
+        renderer = self._chart().GetScene().GetRenderer()
+        window = renderer.GetRenderWindow() if renderer is not None else None
+        self._interactor = window.GetInteractor() if window is not None else None
+        if self._interactor is None:
+            return  # the next chart that is shown may find it
         self._tags = [
             self._interactor.AddObserver(vtk.vtkCommand.LeftButtonPressEvent, self._pressed),
             self._interactor.AddObserver(vtk.vtkCommand.LeftButtonReleaseEvent, self._released),

@@ -124,7 +124,8 @@ class PlanForm:
         ui = self._ui
 
         def text(key: str) -> str:
-            return str(self._settings.value(_KEY + key) or "")
+            value = self._settings.value(_KEY + key)
+            return "" if value is None else str(value)
 
         def number(key: str, default: int) -> int:
             return int(text(key)) if text(key).isdecimal() else default  # settings may come back as text
