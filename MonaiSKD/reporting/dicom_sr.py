@@ -62,7 +62,7 @@ def write_reports(results: Iterable[Result], folder: str | Path) -> Reports:
     volume by its key slices. Files are named by their SOP Instance UID. Writing again makes new files.
 
     Args:
-        results: answers on DICOM images; others are skipped.
+        results: answers on DICOM images; others are skipped, as are those of a study with images of several patients.
         folder: where to write; made when absent.
 
     Raises:
@@ -83,7 +83,14 @@ def write_reports(results: Iterable[Result], folder: str | Path) -> Reports:
             skipped.append(Failure(result.input, error.code, f"{error.thing}: {error.cause}", error.remedy))
             continue
         studies.setdefault(source.images[0][0].StudyInstanceUID, []).append(source)
-    return Reports([common.save(_document(sources), folder) for sources in studies.values()], skipped)
+    paths = []
+    for sources in studies.values():
+        if len({str(image.get("PatientID") or "") for source in sources for image, _ in source.images}) > 1:
+            cause, remedy = "its study holds images of several patients", "Correct the headers, or report them apart"
+            skipped += [Failure(source.result.input, "unsupported", cause, remedy) for source in sources]
+        else:
+            paths.append(common.save(_document(sources), folder))
+    return Reports(paths, skipped)
 
 
 def _source(result: Result) -> _Source:

@@ -264,6 +264,16 @@ def test_what_cannot_be_referred_to_is_skipped_and_said(tmp_path):
     assert all(failure.remedy for failure in written.skipped)
 
 
+def test_a_study_of_several_patients_gets_no_report(tmp_path):
+    study = generate_uid()
+    mixed = [result(ct_series(tmp_path / "in", study, PatientID=patient)) for patient in ("TEST-1", "TEST-2")]
+    good = result(radiograph(tmp_path, generate_uid()))
+    written = write_reports([*mixed, good], tmp_path / "out")
+    assert len(written.paths) == 1
+    assert [failure.message for failure in written.skipped] == ["its study holds images of several patients"] * 2
+    assert not any("TEST" in failure.message for failure in written.skipped)
+
+
 def test_other_files_are_no_report(tmp_path):
     with pytest.raises(SKDError) as caught:
         read_report(tmp_path / "absent.dcm")
