@@ -64,6 +64,7 @@ def test_a_sample_is_answered_and_pictured(app, panel, tmp_path, name):
     stored = answered(panel, name)
     assert app.dialogs == []
     assert stored.result.label in panel.classify_tab.view.ui.sentenceLabel.text
+    assert "a drawn phantom" in panel.classify_tab.view.ui.warningsLabel.text
     image = pictured(panel, tmp_path / f"slicer-{WANTED[name]}.png")
     assert len({tuple(pixel) for pixel in pixels_of(image).reshape(-1, 3)[::97]}) > 5
     with_heat = pixels_of(render_slice("Red"))

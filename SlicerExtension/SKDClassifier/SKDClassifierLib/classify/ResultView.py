@@ -15,6 +15,7 @@ from SKDClassifierLib import Package
 from SKDClassifierLib.classify.HeatControls import HeatControls
 from SKDClassifierLib.classify.ResultExport import ResultExport
 from SKDClassifierLib.classify.SliceCurve import SliceCurve
+from SKDClassifierLib.scene import Samples
 
 if TYPE_CHECKING:
     from MonaiSKD.runtime import Result
@@ -97,6 +98,9 @@ class ResultView:
         self.ui.sentenceLabel.setText(_("Its answer would be: {answer}").format(answer=text) if notice else text)
         self.ui.sentenceLabel.setStyleSheet("" if notice else "font-size: 15pt; font-weight: bold;")
         lines = [f"⚠ {sentence(text)}" for text in result.warnings]
+        if stored.volume_node is not None and stored.volume_node.GetAttribute(Samples.PHANTOM):
+            drawn = _("Sample data is a drawn phantom: it shows how the module works, not how good the model is.")
+            lines.insert(0, f"⚠ {drawn}")
         if not notice:
             value, limit = apart(result.atypicality, result.atypicality_threshold, 2)
             lines.append(

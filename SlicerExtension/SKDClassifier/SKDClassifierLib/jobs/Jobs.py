@@ -17,7 +17,7 @@ from SKDClassifierLib.Protocols import Progress
 from SKDClassifierLib.scene.Logic import Cancelled
 
 # Slicer's event loop keeps the lock of its Python: a thread runs while Python on the main thread waits for it, and
-# hardly otherwise. So each tick waits a little, too short for anyone to notice.
+# hardly otherwise (https://discourse.slicer.org/t/32299). So each tick waits a little, too short to be noticed.
 _TICK_MS, _WAIT_SECONDS = 10, 0.02
 # A job's lines are handled for so long at a time, and then the application has its turn.
 _PUMP_MS, _PUMP_SECONDS = 5, 0.01

@@ -12,6 +12,8 @@ from SKDClassifierLib import Package
 CATEGORY = "MonaiSKD"
 # Name of the sample (as in Resources/models.json) -> modality.
 SAMPLES = {"SKDChestRadiograph": "chest_xray", "SKDLungCT": "lung_ct", "SKDBrainMR": "brain_mri"}
+# Volumes that were loaded here carry this attribute, also in a saved scene.
+PHANTOM = "SKDClassifier.phantom"
 _ICONS = Path(__file__).parents[2] / "Resources" / "Icons"
 
 
@@ -52,9 +54,11 @@ def load(name: str) -> Any:
     if not path.is_file():
         write_sample(path, SAMPLES[name])
     try:
-        return slicer.util.loadVolume(str(path), {"name": name, "show": True})
+        node = slicer.util.loadVolume(str(path), {"name": name, "show": True})
     except RuntimeError as error:  # what Slicer says of it is in its log
         raise SKDError(path, "cannot be loaded", "Delete it, then try again") from error
+    node.SetAttribute(PHANTOM, "1")
+    return node
 
 
 def _download(source: Any) -> list[Any]:
