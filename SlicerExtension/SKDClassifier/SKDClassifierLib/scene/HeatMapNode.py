@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import slicer
 import vtk
-from vtk.util.numpy_support import numpy_to_vtk
+from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 if TYPE_CHECKING:
     from MonaiSKD.runtime import Result
@@ -18,6 +18,7 @@ COLOURS = "SKD heat"
 ATTRIBUTE = "SKDClassifier.heatMap"
 # Percent of the strongest evidence, so that 1 byte a voxel is enough for a large CT.
 FULL = 100
+_SLAB = 4_000_000  # voxels that are interpolated in one go
 
 
 def make_heat(prepared: PreparedVolume, result: Result) -> vtk.vtkImageData | None:
@@ -48,12 +49,8 @@ def make_heat(prepared: PreparedVolume, result: Result) -> vtk.vtkImageData | No
     reslice.SetResliceTransform(_transform(_voxel_to_cell(prepared, cells.shape)))
     reslice.SetOutputOrigin(0, 0, 0)
     reslice.SetOutputSpacing(1, 1, 1)
-    reslice.SetOutputExtent(prepared.captured.image.GetExtent())
     reslice.SetOutputScalarType(vtk.VTK_UNSIGNED_CHAR)
-    reslice.Update()
-    heat = vtk.vtkImageData()
-    heat.ShallowCopy(reslice.GetOutput())
-    return heat
+    return _in_slabs(reslice, prepared.captured.image.GetExtent())
 
 
 def add_heat_map(scene: Any, node: Any, heat: vtk.vtkImageData, name: str) -> Any:
@@ -138,6 +135,23 @@ def image_in_views(scene: Any) -> Any | None:
 def is_heat_map(node: Any | None) -> bool:
     """Whether a node is a heat map that this module made."""
     return node is not None and node.GetAttribute(ATTRIBUTE) is not None
+
+
+def _in_slabs(reslice: vtk.vtkImageReslice, extent: tuple[int, ...]) -> vtk.vtkImageData:
+    """What a filter gives, slab by slab: VTK keeps the lock of Python, and the application waits for it."""
+    whole = vtk.vtkImageData()
+    whole.SetExtent(extent)
+    whole.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 1)
+    columns, rows, slices = whole.GetDimensions()
+    values = vtk_to_numpy(whole.GetPointData().GetScalars()).reshape(slices, rows, columns)
+    step = max(1, _SLAB // (rows * columns))
+    for start in range(0, slices, step):
+        end = min(start + step, slices)
+        reslice.SetOutputExtent(*extent[:4], extent[4] + start, extent[4] + end - 1)
+        reslice.Update()
+        slab = vtk_to_numpy(reslice.GetOutput().GetPointData().GetScalars())
+        values[start:end] = slab.reshape(end - start, rows, columns)
+    return whole
 
 
 def _evidence(result: Result) -> np.ndarray | None:
