@@ -47,6 +47,7 @@ class StudyTree:
         self._tree.setSortingEnabled(False)
         for column, width in ((_DATE, 110), (_MODALITY, 70), (_DESCRIPTION, 140)):
             self._tree.setColumnWidth(column, width)
+        self._rows: list[Any] = []  # held, since some versions of PythonQt delete an item that nobody holds
         self._waiting: Iterator[tuple[str, str]] = iter(())
         self._database: DicomDatabase | None = None
         self._current = ""
@@ -62,6 +63,7 @@ class StudyTree:
             current: the study that is checked at first.
         """
         self._tree.clear()
+        self._rows = []
         self._tree.setSortingEnabled(False)
         self._database, self._current = database, current
         self._waiting = _studies(database)
@@ -73,11 +75,11 @@ class StudyTree:
 
     def count(self) -> int:
         """How many studies there are."""
-        return self._tree.topLevelItemCount
+        return len(self._rows)
 
     def checked(self) -> list[str]:
         """The studies that are chosen."""
-        return [item.data(_DATE, qt.Qt.UserRole) for item in self._items() if item.checkState(_DATE) == qt.Qt.Checked]
+        return [item.data(_DATE, qt.Qt.UserRole) for item in self._rows if item.checkState(_DATE) == qt.Qt.Checked]
 
     def files(self) -> StudyFiles:
         """The files of the chosen studies."""
@@ -95,9 +97,6 @@ class StudyTree:
                         found.series.setdefault(place, series)
         return found
 
-    def _items(self) -> Iterator[Any]:
-        return (self._tree.topLevelItem(row) for row in range(self._tree.topLevelItemCount))
-
     def _add_next(self) -> bool:
         patient, study = next(self._waiting, ("", ""))
         if not study:
@@ -105,6 +104,7 @@ class StudyTree:
         database = self._database
         kinds = {database.fieldForSeries("Modality", series) for series in database.seriesForStudy(study)}
         item = qt.QTreeWidgetItem(self._tree)
+        self._rows.append(item)
         item.setText(_DATE, _date(database, study))
         item.setText(_MODALITY, ", ".join(sorted(kind for kind in kinds if kind)))
         item.setText(_DESCRIPTION, database.descriptionForStudy(study))
@@ -121,12 +121,12 @@ class StudyTree:
         self._tree.sortByColumn(_DATE, qt.Qt.DescendingOrder)
 
     def _check_all(self, checked: bool) -> None:
-        for item in self._items():
+        for item in self._rows:
             item.setCheckState(_DATE, qt.Qt.Checked if checked else qt.Qt.Unchecked)
 
     def _show_names(self, shown: bool) -> None:
         self._tree.setColumnHidden(_NAME, not shown)
-        for item in self._items():
+        for item in self._rows:
             patient = item.data(_NAME, qt.Qt.UserRole)
             item.setText(_NAME, self._database.nameForPatient(patient) if shown else "")
 
