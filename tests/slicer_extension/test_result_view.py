@@ -324,6 +324,15 @@ def test_dicom_sr_goes_into_a_folder_and_into_the_database(shown, radiograph, ap
     assert "In the DICOM database: 1" in shown.ui.savedLabel.text
 
 
+def test_a_database_that_takes_no_report_is_told(tmp_path, monkeypatch):
+    from DICOMLib import DICOMUtils
+
+    (tmp_path / "report.dcm").touch()
+    monkeypatch.setattr(DICOMUtils, "importDicom", lambda folder, copyFiles: False)  # as Slicer says it
+    with pytest.raises(SKDError, match="did not take the report"):
+        Exports.import_into_database(tmp_path)
+
+
 def test_the_dicom_sr_of_a_volume_is_one_for_all_its_slices(shown, app, tmp_path):
     node = loaded(app, write_study(tmp_path / "dicom", 1, "CT", slices=8))
     shown.classify(node)

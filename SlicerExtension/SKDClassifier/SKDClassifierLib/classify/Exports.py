@@ -129,9 +129,17 @@ def sr_arguments(model: str | Path, files: Sequence[str], folder: str | Path, li
 
 
 def import_into_database(folder: str | Path) -> int:
-    """Add the DICOM files of a folder to Slicer's database, by copy; gives their number."""
+    """Add the DICOM files of a folder to Slicer's database, by copy; gives their number.
+
+    Raises:
+        SKDError: the database does not take them.
+    """
     from DICOMLib import DICOMUtils
 
+    from MonaiSKD.errors import SKDError
+
     files = [path for path in Path(folder).rglob("*.dcm") if path.is_file()]
-    DICOMUtils.importDicom(str(folder), copyFiles=True)
+    if not DICOMUtils.importDicom(str(folder), copyFiles=True):
+        remedy = "Open the module DICOM and see whether its database works; or write the report into a folder"
+        raise SKDError("DICOM database", "did not take the report", remedy)
     return len(files)
