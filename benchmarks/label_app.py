@@ -90,7 +90,7 @@ def main() -> None:
     count = options.requests * options.repeats
     text = f"""<!-- python benchmarks/label_app.py; MonaiSKD {__version__}; {datetime.date.today()} -->
 Measured on {machine}: {options.clients} clients, {options.requests} requests, {options.repeats} times; PNG of 512 x 512
-pixels.{' ' + options.note if options.note else ''}
+pixels.{" " + options.note if options.note else ""}
 
 | what | value |
 |---|---|

@@ -179,7 +179,10 @@ class ReaderDatastore(LockedDatastore):
         path = Path(self._datastore.label_path(MODELS_OWN)) / f"{check_id(image_id)}.json"
         try:
             data: Mapping[str, Any] = json.loads(path.read_bytes())
-        except (OSError, ValueError):
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            _LOG.warning("a stored answer cannot be read (%s); it counts as absent", type(error).__name__)
             return None
         return data
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -55,9 +56,9 @@ class _ByScore(Strategy):
         self.models = models
         self._known: dict[tuple[str, int, str, int], float] = {}
 
+    @abstractmethod
     def score(self, model: ServedModel, image: str, datastore: ReaderDatastore) -> float:
         """How much a label would teach; NaN where the image cannot be read."""
-        raise NotImplementedError
 
     def __call__(self, request: Mapping[str, Any], datastore: ReaderDatastore) -> Pick:
         """Its id and score, and how many images were looked at; None where none has a score.

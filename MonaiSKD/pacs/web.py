@@ -11,6 +11,7 @@ import asyncio
 import base64
 import hmac
 import json
+import logging
 import threading
 from collections.abc import Mapping
 
@@ -19,6 +20,7 @@ import h11
 from MonaiSKD.errors import SKDError
 from MonaiSKD.pacs.clock import Rate
 from MonaiSKD.pacs.configuration import is_loopback
+from MonaiSKD.pacs.log import log
 from MonaiSKD.pacs.page import Status
 from MonaiSKD.pacs.settings import Login, Page
 from MonaiSKD.pacs.tls import server_context
@@ -124,7 +126,8 @@ class WebServer:
             if path == b"/status.json":
                 data = await asyncio.to_thread(self._status.data)
                 return 200, "application/json", json.dumps(data).encode(), {}
-        except Exception:  # such as a queue that cannot be read; what it says may quote it
+        except Exception as error:  # such as a queue that cannot be read; what it says may quote it
+            log("status page trouble", logging.ERROR, reason=type(error).__name__)
             return _plain(500)
         return _plain(404)
 

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import qt
-from harness import wait_until
+from harness import BlockTimer, wait_until
 from SKDClassifierLib.train import TrainingView
 from train_world import epochs_drawn, open_world, picture
 
@@ -48,30 +47,6 @@ def training(world, monkeypatch) -> Any:
     return world
 
 
-class Busy:
-    """The longest time for which the main thread computed without a turn of the event loop, in milliseconds.
-
-    Unlike BlockTimer it leaves out when other programs had the processors, as a training has for minutes.
-    """
-
-    def __enter__(self) -> Busy:
-        self.longest = 0.0
-        self._last = time.thread_time()
-        self._timer = qt.QTimer()
-        self._timer.setInterval(5)
-        self._timer.connect("timeout()", self._beat)
-        self._timer.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._beat()
-        self._timer.stop()
-
-    def _beat(self) -> None:
-        now = time.thread_time()
-        self.longest, self._last = max(self.longest, 1000 * (now - self._last)), now
-
-
 @trains
 def test_a_real_training_is_stopped_resumed_and_its_model_used(training, phantoms, tmp_path, app):
     ui, view, run_folder = training.ui, training.view, tmp_path / "run"
@@ -80,7 +55,7 @@ def test_a_real_training_is_stopped_resumed_and_its_model_used(training, phantom
     ui.epochsBox.setValue(4)
     ui.optionsEdit.setPlainText(TINY)
     assert ui.startButton.enabled, ui.hintLabel.text
-    with Busy() as busy:
+    with BlockTimer(time.thread_time) as busy:
         ui.startButton.click()
         wait_until(lambda: epochs_drawn(TrainingView.AUC) >= 2 or not training.tab.running, 300)
         assert training.tab.running, view.noticeLabel.text + view.logText.plainText

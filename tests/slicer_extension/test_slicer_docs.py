@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from SKDClassifierLib.place.Requirements import Requirements
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "slicer.md").read_text(encoding="utf-8")
@@ -28,6 +29,15 @@ def test_each_message_of_the_table_is_one_of_the_programs():
     messages = re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE)
     assert len(messages) > 10
     assert [message for message in messages if message not in code] == []
+
+
+def test_the_sizes_of_the_packages_are_those_of_the_list():
+    wanted = Requirements.read()
+    light = sum(one.megabytes for one in wanted.light if one.source != "slicer")
+    training = sum(one.megabytes for one in wanted.training if one.source != "slicer") / 1000
+    assert f"| {round(light, -1):.0f} MB |" in GUIDE
+    assert f"| {training:.1f} GB, up to" in GUIDE
+    assert f"(about {round(light, -1):.0f} MB)" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_each_picture_is_there_and_shown_somewhere():

@@ -32,17 +32,22 @@ class BlockTimer:
         with BlockTimer() as blocked:
             wait_until(lambda: not tab.running)
         assert blocked.longest < 100
+
+    Args:
+        clock: in seconds. With `time.thread_time` only the computing of the main thread counts, and not the time in
+            which other programs had the processors.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self.longest = 0.0  # milliseconds
+        self._clock = clock
         self._timer = qt.QTimer()
         self._timer.setTimerType(qt.Qt.PreciseTimer)
         self._timer.setInterval(5)
         self._timer.connect("timeout()", self._beat)
 
     def __enter__(self) -> BlockTimer:
-        self._last = time.perf_counter()
+        self._last = self._clock()
         self._timer.start()
         return self
 
@@ -51,7 +56,7 @@ class BlockTimer:
         self._timer.stop()
 
     def _beat(self) -> None:
-        now = time.perf_counter()
+        now = self._clock()
         self.longest = max(self.longest, 1000 * (now - self._last))
         self._last = now
 
