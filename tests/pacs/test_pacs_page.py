@@ -231,6 +231,17 @@ def test_connections_are_limited(serve, monkeypatch):
     assert ask(server)[0] == 200
 
 
+def test_a_queue_that_cannot_be_read_is_told_in_the_log_alone(serve, filled, caplog):
+    server = serve()
+    filled.close()
+    with caplog.at_level("INFO", logger="MonaiSKD.pacs"):
+        code, _headers, body = ask(server)
+    assert code == 500
+    assert "closed" not in body
+    line = json.loads(caplog.messages[-1])
+    assert (line["event"], line["level"], line["reason"]) == ("status page trouble", "error", "ProgrammingError")
+
+
 def random_request(chance):
     kind = chance.randrange(5)
     junk = bytes(chance.randrange(256) for _ in range(chance.randrange(200)))
