@@ -178,7 +178,7 @@ def test_a_job_that_does_not_stop_is_killed_with_its_workers(program):
     asked = time.monotonic()
     job.child.stop()
     end = job.ended(10)
-    assert time.monotonic() - asked >= 0.3
+    assert time.monotonic() - asked >= 0.28  # Qt's coarse timers end up to 5 % early
     assert end.code is None
     assert end.stopped
     assert "did not stop in time" in end.text
