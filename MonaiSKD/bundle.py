@@ -6,10 +6,13 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from MonaiSKD.errors import SKDError
 from MonaiSKD.files import read_json
+
+if TYPE_CHECKING:
+    from monai.bundle import ConfigWorkflow
 
 SUFFIX = "_classification"
 PACKAGE = Path(__file__).parent
@@ -101,15 +104,33 @@ def run_training(bundle: Bundle, options: Mapping[str, Any]) -> None:
     Raises:
         SKDError: something the user can mend.
     """
-    from monai.bundle import ConfigWorkflow
     from tqdm.contrib.logging import logging_redirect_tqdm
+
+    workflow = prepare_training(bundle, options)
+    with logging_redirect_tqdm():  # log lines appear above the progress bar instead of across it
+        workflow.initialize()
+        workflow.run()
+        workflow.finalize()
+
+
+def prepare_training(bundle: Bundle, options: Mapping[str, Any]) -> ConfigWorkflow:
+    """The bundle's training as a MONAI workflow that has not begun; nothing is read yet.
+
+    Args:
+        bundle: which.
+        options: see :func:`overrides`.
+
+    Raises:
+        SKDError: an option is unknown.
+    """
+    from monai.bundle import ConfigWorkflow
 
     configs = bundle.folder / "configs"
     for chatty in ("ignite", "matplotlib"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     # It warns of the absent logging file that is switched off on purpose: the command has a format of its own.
     logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)
-    workflow = ConfigWorkflow(
+    return ConfigWorkflow(
         config_file=str(configs / "train.json"),
         meta_file=str(configs / "metadata.json"),
         logging_file=False,
@@ -117,7 +138,3 @@ def run_training(bundle: Bundle, options: Mapping[str, Any]) -> None:
         bundle_root=str(bundle.folder),
         **overrides(bundle, options),
     )
-    with logging_redirect_tqdm():  # log lines appear above the progress bar instead of across it
-        workflow.initialize()
-        workflow.run()
-        workflow.finalize()

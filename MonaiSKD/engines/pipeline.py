@@ -95,8 +95,12 @@ class Pipeline:
 
     def run(self) -> None:
         """Run every stage that is not done, then evaluate and write the run folder."""
-        folder = Path(self.output_dir)
-        self._write_plans(folder / PLAN)
+        self.learn()
+        self._finish(Path(self.output_dir))
+
+    def learn(self) -> Classifier:
+        """Run every stage that is not done; the result is the kept student, not calibrated yet."""
+        self._write_plans(Path(self.output_dir) / PLAN)
         self.stages = [stage for stage in self.stages if stage.trainer.state.max_epochs > 0]
         plan = [{"name": stage.name, "epochs": stage.trainer.state.max_epochs} for stage in self.stages]
         events.emit("plan", stages=plan)
@@ -109,7 +113,7 @@ class Pipeline:
                 stage.checkpoint.objects["network"].load_state_dict(stage.best.weights)
             before = stage
         self.network.load_state_dict(self.stages[-1].best.weights)
-        self._finish(folder)
+        return self.network
 
     def _write_plans(self, path: Path) -> None:
         """Both plans, and what compensation did to each selected student, layer by layer."""

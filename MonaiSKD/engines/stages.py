@@ -106,7 +106,7 @@ def supervised_stage(
     """
     network = network.to(device)
     ema = EMATeachers([network], ema_decay)
-    optimizer = torch.optim.AdamW(parameter_groups(network, weight_decay), lr=learning_rate)
+    optimizer = torch.optim.AdamW(parameter_groups(network, weight_decay), lr=learning_rate, fused=True)
     schedule = warmup_cosine(optimizer, loader, epochs)
     best = KeepBest(evaluator, ema.teachers, interval=interval, initial=initial)
     means = EpochMeans(name)

@@ -1,0 +1,83 @@
+"""The accuracy tables: which recipe makes the small network as good as the large one.
+
+    python benchmarks/accuracy run TABLE [TABLE ...] --data DATA --weights WEIGHTS --out RUNS
+    python benchmarks/accuracy report
+
+DATA holds cxr/, ct/ and mri/ with a manifest.csv each, WEIGHTS the teachers that come as files. Every row is a file in
+rows/, every table one in tables/. A cell (row, data, share of the training images, seed) that results.jsonl has already
+is not done again; one that was interrupted goes on. `report` writes tables and plots into docs/results.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import sys
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from accuracy.plan import Cell, load_table, table_names
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="do the cells that are not done yet")
+    run.add_argument("tables", nargs="+", choices=table_names(), metavar="TABLE", help=", ".join(table_names()))
+    run.add_argument("--data", type=Path, required=True)
+    run.add_argument("--weights", type=Path)
+    run.add_argument("--out", type=Path, default=Path("runs/accuracy"))
+    run.add_argument("--device", default="auto")
+    run.add_argument("--jobs", type=int, default=os.cpu_count(), help="cells at once; each has its share of processors")
+    run.add_argument("--seeds", type=int, nargs="+", help="of these seeds only")
+    run.add_argument("--only", nargs="+", help="these rows only")
+    run.add_argument("--on", nargs="+", help="these data only")
+    commands.add_parser("report", help="write tables and plots")
+    options = parser.parse_args()
+    if options.command == "run":
+        run_tables(options)
+    else:
+        from accuracy.document import write_document
+
+        write_document()
+
+
+def run_tables(options: argparse.Namespace) -> None:
+    from accuracy.records import append_record, read_records, records_of
+    from accuracy.work import Places, do
+
+    cells = {cell.key: cell for name in options.tables for cell in load_table(name).cells() if wanted(cell, options)}
+    done = records_of(cells.values(), read_records())
+    missing = [cell for key, cell in cells.items() if key not in done]
+    print(f"{len(done)} cells are done, {len(missing)} are to do", flush=True)
+    options.out.mkdir(parents=True, exist_ok=True)
+    threads = max(1, (os.cpu_count() or 1) // options.jobs)
+    # Read by the libraries when a child starts.
+    os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(threads)
+    places = Places(options.data, options.weights, options.out.resolve(), options.device, threads)
+    with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as pool:
+        futures = {pool.submit(do, cell, places): cell for cell in missing}
+        for count, future in enumerate(as_completed(futures), 1):
+            record = future.result()
+            append_record(record)
+            test = record["test"]
+            print(
+                f"{count}/{len(missing)} {record['cell']}: balanced accuracy {test['balanced_accuracy']:.3f}, "
+                f"AUC {test['macro_auc']:.3f}, val AUC {record['val']['macro_auc']:.3f}, {record['wall_seconds']:.0f} s",
+                flush=True,
+            )
+
+
+def wanted(cell: Cell, options: argparse.Namespace) -> bool:
+    return (
+        (not options.seeds or cell.seed in options.seeds)
+        and (not options.only or cell.row.name in options.only)
+        and (not options.on or cell.data in options.on)
+    )
+
+
+if __name__ == "__main__":
+    main()
