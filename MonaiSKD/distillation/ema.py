@@ -59,6 +59,11 @@ class EMATeachers(nn.Module):
                     target.copy_(source)
             torch._foreach_lerp_(targets, sources, weight)
 
+    def restart(self, students: Iterable[nn.Module]) -> None:
+        """Forget the average: every teacher is its student as it is now."""
+        for teacher, student in zip(self.teachers, students, strict=True):
+            teacher.load_state_dict(student.state_dict())
+
     @torch.no_grad()
     def forward(self, images: Tensor) -> list[Tensor]:
         """Canonical images [N, 1, H, W] -> one logits [N, K] per teacher."""

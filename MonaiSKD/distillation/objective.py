@@ -19,14 +19,15 @@ class Objective:
 
     | part | when | what |
     |---|---|---|
-    | features | always, weight `features` | tokens of the large teacher on the same view |
-    | teacher | always, weight `teacher_logits` | logits of the fine-tuned large teacher on the same view |
-    | labels | after `feature_epochs` | class-weighted cross-entropy |
-    | skd | after `feature_epochs`, ramped over `ramp_epochs` to weight `skd` | EMA teacher's logits on another view |
+    | features | weight `features` | tokens of the large teacher on the same view |
+    | teacher | weight `teacher_logits` | logits of the fine-tuned large teacher on the same view |
+    | labels | with `labels` | class-weighted cross-entropy |
+    | skd | with `labels`, ramped over `ramp_epochs` to weight `skd` | EMA teacher's logits on another view |
 
     Args:
         class_weights: [K], see :func:`~MonaiSKD.distillation.labels.class_weights`.
-        feature_epochs: epochs before the labels come in.
+        labels: whether labels and self-distillation take part; without them the teacher alone is followed.
+        similarities: weight of the in-batch similarities within the part "features".
         features, teacher_logits, skd: weights >= 0; 0 leaves the part (and the forward pass it needs) out.
         ramp_epochs: length of the self-distillation ramp.
         temperature: softening of both logit losses.
@@ -36,7 +37,8 @@ class Objective:
     """
 
     class_weights: Tensor
-    feature_epochs: float = 0.0
+    labels: bool = True
+    similarities: float = 0.0
     features: float = 0.0
     teacher_logits: float = 0.0
     skd: float = 1.0
@@ -45,10 +47,6 @@ class Objective:
     standardised: bool = True
     coupling: Coupling = "own"
     smoothing: float = 0.0
-
-    def uses_labels(self, epoch: float) -> bool:
-        """Whether labels (and self-distillation) take part at `epoch`, counted from 0."""
-        return epoch >= self.feature_epochs
 
     def __call__(
         self,
@@ -69,14 +67,14 @@ class Objective:
         """
         parts: dict[str, Tensor] = {}
         if teacher is not None and self.features:
-            parts["features"] = self.features * feature_loss(output.tokens, teacher.tokens)
+            parts["features"] = self.features * feature_loss(output.tokens, teacher.tokens, self.similarities)
         if teacher is not None and self.teacher_logits:
             loss = logit_loss(output.logits, teacher.logits, self.temperature, standardised=False)
             parts["teacher"] = self.teacher_logits * loss
-        if self.uses_labels(epoch):
+        if self.labels:
             parts["labels"] = label_loss(output.logits, labels, self.class_weights, self.smoothing)
             if target is not None:
-                ramp = sigmoid_ramp(epoch - self.feature_epochs, self.ramp_epochs)
+                ramp = sigmoid_ramp(epoch, self.ramp_epochs)
                 loss = logit_loss(output.logits, target, self.temperature, self.standardised)
                 parts["skd"] = self.skd * ramp * loss
         return {"loss": sum(parts.values(), start=output.logits.new_zeros(())), **parts}

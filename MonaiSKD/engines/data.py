@@ -21,6 +21,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torch.utils.data.distributed import DistributedSampler
 
+from MonaiSKD.datasets.unlabeled import UNLABELED
+
 Item = dict[str, Any]
 
 
@@ -66,6 +68,7 @@ class ViewsDataset(Dataset[Item]):
         self.views = views
         self.seed = seed
         self.distinct_epochs = distinct_epochs
+        self._state = np.random.RandomState()
         self.cached: Dataset[Item] = (
             CacheDataset(self.data, transform, num_workers=os.cpu_count(), progress=False)
             if cache_dir is None
@@ -96,14 +99,26 @@ class ViewsDataset(Dataset[Item]):
         """The same images, read once for both, with one view per item."""
         other = copy.copy(self)
         other.views = 1
+        other._state = np.random.RandomState()
+        return other
+
+    def labelled(self) -> ViewsDataset:
+        """The same images, read once for both, without those behind the last that has a label."""
+        other = copy.copy(self)
+        other._state = np.random.RandomState()
+        other.data = [item for item in self.data if item["label"] != UNLABELED]
+        if other.data != self.data[: len(other.data)]:
+            raise ValueError("images without labels must stand behind those with labels")
         return other
 
     def _augmented(self, canonical: Any, epoch: int, index: int, view: int) -> Any:
         assert self.augment is not None
         key = f"{self.seed}|{epoch}|{index}|{view}".encode()
-        # One random state for all the transforms: making one for each would cost more than the transforms do. It is
-        # given to them for every view because MONAI's DataLoader gives them states of its own.
-        state = np.random.RandomState(int.from_bytes(hashlib.blake2s(key, digest_size=4).digest(), "big"))
+        # One random state for all the transforms, seeded anew: making one for each, or for each view, would cost more
+        # than many a transform does. It is given to them for every view because MONAI's DataLoader gives them states of
+        # its own.
+        state = self._state
+        state.seed(int.from_bytes(hashlib.blake2s(key, digest_size=4).digest(), "big"))
         for transform in self.augment.transforms:
             if isinstance(transform, Randomizable):
                 transform.set_random_state(state=state)

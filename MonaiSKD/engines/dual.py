@@ -29,7 +29,7 @@ class DualTrainer(Trainer):
 
     Args:
         device: where to run.
-        max_epochs: epochs in all, those before the labels included.
+        max_epochs: epochs.
         train_data_loader: yields "image", "image_2", "label" (-1 = unlabeled), "index", "epoch".
         network: the students.
         ema: their EMA teachers.
@@ -80,10 +80,11 @@ class DualTrainer(Trainer):
     def _iteration(self, engine: Trainer, batchdata: dict[str, Tensor]) -> dict[str, float]:
         batch = {key: value.to(self.state.device, non_blocking=True) for key, value in batchdata.items()}
         epoch = (self.state.iteration - 1) / self.state.epoch_length
-        self.network.train()
+        if not self.network.training:  # walking the modules takes as long as many a kernel
+            self.network.train()
         self.optimizer.zero_grad(set_to_none=True)
         with autocast(self.state.device, self.dtype):
-            targets = self._ask_ema(batch, epoch)
+            targets = self._ask_ema(batch)
             teacher = self._ask_teacher(batch)
         # One student after the other: only one graph is in memory at a time.
         parts = {}
@@ -99,8 +100,8 @@ class DualTrainer(Trainer):
         total = sum(parts.pop(f"{index}/loss") for index in range(len(self._learners)))
         return {"loss": total, **parts}
 
-    def _ask_ema(self, batch: dict[str, Tensor], epoch: float) -> Sequence[Tensor | None]:
-        if self.objective.skd > 0 and self.objective.uses_labels(epoch):
+    def _ask_ema(self, batch: dict[str, Tensor]) -> Sequence[Tensor | None]:
+        if self.objective.skd > 0 and self.objective.labels:
             return couple(self.ema(batch["image_2"]), self.objective.coupling)
         return [None] * len(self._learners)
 

@@ -18,7 +18,7 @@ from MonaiSKD.datasets import SPLITS, DataList
 from MonaiSKD.engines.checkpoint import save_state
 from MonaiSKD.engines.data import ViewsDataset
 from MonaiSKD.engines.distributed import rank
-from MonaiSKD.engines.handlers import mean_parts
+from MonaiSKD.engines.handlers import KeepBest, mean_parts
 from MonaiSKD.engines.initialise import Initialised
 from MonaiSKD.engines.runfolder import (
     CONFIG,
@@ -31,7 +31,7 @@ from MonaiSKD.engines.runfolder import (
     TYPICALITY,
     save_model,
 )
-from MonaiSKD.engines.stages import Stage, start_from
+from MonaiSKD.engines.stages import Stage, chosen, start_from
 from MonaiSKD.evaluation import (
     Calibration,
     Example,
@@ -73,7 +73,7 @@ class Pipeline:
         teacher: the large network.
         initialised: the students and their plans.
         network: what the kept student is loaded into.
-        stages: "teacher", "dual", "finetune"; those of no epochs are left out.
+        stages: "features", "teacher", "dual", "finetune"; those of no epochs are left out.
         training: the training images; what is typical is learned from them.
         loaders: split -> loader of canonical images ("val", "test").
         device: where to predict.
@@ -104,15 +104,17 @@ class Pipeline:
         self.stages = [stage for stage in self.stages if stage.trainer.state.max_epochs > 0]
         plan = [{"name": stage.name, "epochs": stage.trainer.state.max_epochs} for stage in self.stages]
         events.emit("plan", stages=plan)
-        before: Stage | None = None
+        best: KeepBest | None = None
         for stage in self.stages:
-            if stage.name == "finetune" and before is not None:
-                start_from(stage, before.best.weights)
+            if stage.name == "dual":  # the students may have moved since their averages were made
+                stage.checkpoint.objects["ema"].restart(self.initialised.pair.students)
+            elif stage.name == "finetune" and best is not None:
+                start_from(stage, best.weights)
             stage.run()
+            best = stage.best
             if stage.name == "teacher":
-                stage.checkpoint.objects["network"].load_state_dict(stage.best.weights)
-            before = stage
-        self.network.load_state_dict(self.stages[-1].best.weights)
+                stage.checkpoint.objects["network"].load_state_dict(chosen(stage).weights)
+        self.network.load_state_dict(chosen(self.stages[-1]).weights)
         return self.network
 
     def _write_plans(self, path: Path) -> None:
@@ -185,7 +187,7 @@ class Pipeline:
 
     def _contract(self, names: list[str], calibration: Calibration) -> dict[str, Any]:
         """What must be known to use the weights rightly; it becomes the model file's metadata."""
-        dual, final = next(s for s in self.stages if s.name == "dual").best, self.stages[-1].best
+        dual, final = (chosen(s) for s in (next(s for s in self.stages if s.name == "dual"), self.stages[-1]))
         return {
             **self.model,
             "title": self.title,
@@ -272,9 +274,9 @@ class Pipeline:
                 continue
             for row in stage.means.history:
                 for line, value in mean_parts(row).items():
-                    line = line if stage.name == "dual" else "fine-tuning"
+                    line = "fine-tuning" if stage.name == "finetune" else line
                     losses.setdefault(line, []).append((offset + row["epoch"], value))
-            for row in stage.best.history:
+            for row in [] if stage.best is None else stage.best.history:
                 line = f"student {int(row['index'])}" if stage.name == "dual" else "fine-tuning"
                 scores.setdefault(line, []).append((offset + row["epoch"], row["val_auc"]))
             offset += stage.trainer.state.max_epochs

@@ -29,16 +29,16 @@ class Stage:
     """One part of the training that can be interrupted and resumed.
 
     Attributes:
-        name: "teacher", "dual" or "finetune".
+        name: "features", "teacher", "dual" or "finetune".
         trainer: its engine.
-        best: which weights were best on the validation data.
+        best: which weights were best on the validation data; None for the stage that knows no labels.
         means: loss parts per epoch.
         checkpoint: its state on disk.
     """
 
     name: str
     trainer: Trainer
-    best: KeepBest
+    best: KeepBest | None
     means: EpochMeans
     checkpoint: StageCheckpoint
 
@@ -57,7 +57,8 @@ class Stage:
         steps = state.max_epochs * len(self.trainer.data_loader)
         events.emit("stage", name=self.name, epochs=state.max_epochs, epoch=state.epoch, steps=steps)
         for row in self.means.history:
-            scores = [float(one["val_auc"]) for one in self.best.history if one["epoch"] == row["epoch"]]
+            history = [] if self.best is None else self.best.history
+            scores = [float(one["val_auc"]) for one in history if one["epoch"] == row["epoch"]]
             tell_epoch(self.name, row, scores, state.max_epochs)
 
 
@@ -146,3 +147,9 @@ def start_from(stage: Stage, weights: dict[str, Tensor]) -> None:
         module = stage.checkpoint.objects[name]
         target = module.teacher(0) if isinstance(module, EMATeachers) else module
         target.load_state_dict(weights)
+
+
+def chosen(stage: Stage) -> KeepBest:
+    """The memory of the best of a stage that was validated."""
+    assert stage.best is not None, f"stage {stage.name} knows no labels"
+    return stage.best

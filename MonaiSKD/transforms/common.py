@@ -47,6 +47,8 @@ def augmentation(
                 shear_range=0.05,
                 translate_range=translate * image_size,
                 padding_mode="zeros",
+                spatial_size=(image_size, image_size),
+                cache_grid=True,
             ),
             RandAdjustContrastd(keys="image", prob=0.5, gamma=gamma),
             RandGaussianSmoothd(keys="image", prob=0.2, sigma_x=(0.3, 1.0), sigma_y=(0.3, 1.0)),

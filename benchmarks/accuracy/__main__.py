@@ -2,6 +2,8 @@
 
     python benchmarks/accuracy run TABLE [TABLE ...] --data DATA --weights WEIGHTS --out RUNS
     python benchmarks/accuracy report
+    python benchmarks/accuracy robustness ROW [ROW ...] --data DATA --out RUNS
+    python benchmarks/accuracy sources ROW [ROW ...] --data DATA --weights WEIGHTS --out RUNS
 
 DATA holds cxr/, ct/ and mri/ with a manifest.csv each, WEIGHTS the teachers that come as files. Every row is a file in
 rows/, every table one in tables/. A cell (row, data, share of the training images, seed) that results.jsonl has already
@@ -11,11 +13,13 @@ is not done again; one that was interrupted goes on. `report` writes tables and 
 from __future__ import annotations
 
 import argparse
+import importlib
 import multiprocessing
 import os
 import sys
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -36,13 +40,33 @@ def main() -> None:
     run.add_argument("--only", nargs="+", help="these rows only")
     run.add_argument("--on", nargs="+", help="these data only")
     commands.add_parser("report", help="write tables and plots")
+    add_checks(commands)
     options = parser.parse_args()
     if options.command == "run":
         run_tables(options)
+    elif options.command in ("robustness", "sources"):
+        importlib.import_module(f"accuracy.{options.command}").measure(options)
     else:
         from accuracy.document import write_document
 
         write_document()
+
+
+def add_checks(commands: Any) -> None:
+    """The commands that ask more of rows than a table does."""
+    robustness = commands.add_parser(
+        "robustness", help="look at trained networks on harmed images, or without the organ"
+    )
+    robustness.add_argument("--fraction", type=int, default=100, help="share of the training images they have seen")
+    sources = commands.add_parser("sources", help="train without one collection of radiographs and test on it")
+    sources.add_argument("--weights", type=Path)
+    sources.add_argument("--jobs", type=int, default=1, help="trainings at once")
+    for command in (robustness, sources):
+        command.add_argument("rows", nargs="+", metavar="ROW")
+        command.add_argument("--data", type=Path, required=True)
+        command.add_argument("--out", type=Path, default=Path("runs/accuracy"))
+        command.add_argument("--device", default="auto")
+        command.add_argument("--seeds", type=int, nargs="+", help="of these seeds only")
 
 
 def run_tables(options: argparse.Namespace) -> None:
@@ -63,12 +87,9 @@ def run_tables(options: argparse.Namespace) -> None:
         for count, future in enumerate(as_completed(futures), 1):
             record = future.result()
             append_record(record)
-            test = record["test"]
-            print(
-                f"{count}/{len(missing)} {record['cell']}: balanced accuracy {test['balanced_accuracy']:.3f}, "
-                f"AUC {test['macro_auc']:.3f}, val AUC {record['val']['macro_auc']:.3f}, {record['wall_seconds']:.0f} s",
-                flush=True,
-            )
+            scores = [record["test"]["balanced_accuracy"], record["test"]["macro_auc"], record["val"]["macro_auc"]]
+            shown = "balanced accuracy {:.3f}, AUC {:.3f}, validation AUC {:.3f}".format(*scores)
+            print(f"{count}/{len(missing)} {record['cell']}: {shown}, {record['wall_seconds']:.0f} s", flush=True)
 
 
 def wanted(cell: Cell, options: argparse.Namespace) -> bool:

@@ -15,7 +15,7 @@ from MonaiSKD.files import read_json
 HERE = Path(__file__).parent
 SETTINGS: dict[str, Any] = read_json(HERE / "settings.json")
 
-Kind = Literal["student", "teacher", "frozen", "pixels"]
+Kind = Literal["student", "features", "teacher", "frozen", "pixels"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Row:
         name: of its file in rows/.
         title: what tables call it.
         kind: a trained student, the fine-tuned teacher, or logistic regression on the frozen teacher's features or on
-            pixels.
+            pixels. ("features" is no row of a table: students that have not seen labels yet, shared by several rows.)
         family: which teacher and student; None for pixels.
         taught: the students learn from the fine-tuned teacher, which is trained once for all rows of a seed.
         unlabeled: the training images beyond the fraction take part without their labels.
@@ -95,13 +95,10 @@ class Cell:
             return {}
         budget = {**SETTINGS["budgets"][str(self.fraction)], **self.row.budget}
         teacher_epochs = budget.pop("teacher_epochs")
-        options = {
+        return {
             **SETTINGS["plain"], **self.family["options"], **budget, **self.row.options, "seed": self.seed,
             "teacher_epochs": teacher_epochs if self.row.taught or self.row.kind == "teacher" else 0,
         }  # fmt: skip
-        # Epochs without labels come on top of those with them.
-        options["epochs"] += options["feature_epochs"]
-        return options
 
     @property
     def digest(self) -> str:
@@ -118,6 +115,7 @@ class Table:
         name: of its file in tables/, and of its section in the document.
         title: headline.
         reference: name of the row that the others are compared with.
+        references: published figures on COVID-CT stand beside ours.
     """
 
     name: str
@@ -127,6 +125,7 @@ class Table:
     data: Sequence[str]
     fractions: Sequence[int]
     seeds: Sequence[int]
+    references: bool = False
 
     def cells(self) -> Iterator[Cell]:
         """All cells, the first seed of every row before the second of any."""

@@ -67,12 +67,11 @@ def frozen(data: DataList, modality: str, options: dict[str, Any], weights: Path
         read = ReadCanonicald("image", modality, FROZEN_SIZE)
         for start in range(0, len(missing), 32):
             batch = missing[start : start + 32]
-            known.update(zip(batch, extract(network, torch.stack([read({"image": p})["image"] for p in batch]))))
+            features = extract(network, torch.stack([read({"image": path})["image"] for path in batch]))
+            known.update(zip(batch, features, strict=True))
         with atomic_path(cache) as beside:
             np.savez(beside, paths=list(known), features=np.stack(list(known.values())))
-    return {
-        split: np.stack([known[case.path] for case in data.of(split)]) for split in ("train", "val", "test")
-    }
+    return {split: np.stack([known[case.path] for case in data.of(split)]) for split in ("train", "val", "test")}
 
 
 @torch.no_grad()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import shutil
 import time
@@ -14,18 +16,26 @@ import torch
 from filelock import FileLock
 
 from accuracy import readouts
-from accuracy.subsets import write_subset
 from accuracy.measure import Predictions, scores
-from accuracy.plan import Cell, Row
+from accuracy.plan import Cell
 from accuracy.records import circumstances
+from accuracy.subsets import write_subset
 from MonaiSKD.bundle import find_bundle, prepare_training
 from MonaiSKD.datasets import load_datalist
 from MonaiSKD.engines import resolve_device
 from MonaiSKD.engines.runfolder import save_model
+from MonaiSKD.engines.stages import chosen
 from MonaiSKD.evaluation import count_parameters, multiply_adds
 from MonaiSKD.evaluation.predict import predict
 from MonaiSKD.files import atomic_path
 from MonaiSKD.models import Classifier
+
+
+# What decides the students at the end of the stage "features"; rows that differ in other options share it.
+_OF_THE_START = (
+    "students", "initialisation", "selection", "compensation_images", "feature_epochs", "similarities",
+    "feature_learning_rate",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -56,10 +66,7 @@ def do(cell: Cell, places: Places) -> dict[str, Any]:
     torch.set_num_threads(places.threads)
     logging.disable(logging.INFO)
     device = resolve_device(places.device)
-    manifest = (places.data / cell.data / "manifest.csv").resolve()
-    subset = places.out / "data" / f"{cell.data}-{cell.fraction}-{cell.seed}"
-    with FileLock(places.out / f"{subset.name}.lock"):
-        table, unlabeled = write_subset(manifest, cell.fraction, cell.seed, subset)
+    table, unlabeled = images_of(cell, places)
     names = find_bundle(cell.bundle).config["class_names"]
     started = time.perf_counter()
     if cell.row.kind in ("pixels", "frozen"):
@@ -70,6 +77,14 @@ def do(cell: Cell, places: Places) -> dict[str, Any]:
         "cell": cell.key, "digest": cell.digest, "row": cell.row.name, "data": cell.data, "fraction": cell.fraction,
         "seed": cell.seed, **found, "wall_seconds": round(time.perf_counter() - started, 1), **circumstances(device),
     }  # fmt: skip
+
+
+def images_of(cell: Cell, places: Places) -> tuple[Path, Path | None]:
+    """The list of the cell's images, and the folder of the training images that it leaves out."""
+    manifest = (places.data / cell.data / "manifest.csv").resolve()
+    folder = places.out / "data" / f"{cell.data}-{cell.fraction}-{cell.seed}"
+    with FileLock(places.out / f"{folder.name}.lock"):
+        return write_subset(manifest, cell.fraction, cell.seed, folder)
 
 
 def read_out(cell: Cell, places: Places, table: Path, names: list[str]) -> dict[str, Any]:
@@ -90,21 +105,26 @@ def train(
 ) -> dict[str, Any]:
     folder = places.out / "runs" / cell.key
     if cell.row.taught:
-        lend_teacher(cell, places, table, unlabeled, names, device)
+        lend(cell, teacher_of(cell), "teacher", places, table, names, device)
+    if cell.row.kind == "student" and cell.row.unlabeled and cell.options["feature_epochs"]:
+        whole, _ = images_of(distilled_of(cell), places)
+        lend(cell, distilled_of(cell), "features", places, whole, names, device)
     workflow = prepare(cell, places, table, unlabeled, names)
     pipeline = workflow.parser.get_parsed_content("pipeline")
-    if cell.row.kind == "teacher":
-        stages = [pipeline.stages[0]]
+    if cell.row.kind in ("features", "teacher"):
+        stages = [stage for stage in pipeline.stages if stage.name == cell.row.kind]
         stages[0].run()
+        if cell.row.kind == "features":
+            return {}
         network: Classifier = stages[0].checkpoint.objects["network"]
-        network.load_state_dict(stages[0].best.weights)
+        network.load_state_dict(chosen(stages[0]).weights)
     else:
         network = pipeline.learn()
         stages = pipeline.stages
     predictions = {split: predict(network, loader, device) for split, loader in pipeline.loaders.items()}
     keep(folder, predictions)
     save_model(folder, network)
-    kept = {stage.name: {"epoch": stage.best.epoch, "index": stage.best.index} for stage in stages}
+    kept = {stage.name: {"epoch": stage.best.epoch, "index": stage.best.index} for stage in stages if stage.best}
     seconds = {stage.name: round(stage.means.seconds, 1) for stage in stages}
     if cell.row.kind == "student":
         shutil.rmtree(folder / "checkpoints")
@@ -134,20 +154,34 @@ def prepare(cell: Cell, places: Places, table: Path, unlabeled: Path | None, nam
     return workflow
 
 
-def lend_teacher(
-    cell: Cell, places: Places, table: Path, unlabeled: Path | None, names: list[str], device: torch.device
+def lend(
+    cell: Cell, lender: Cell, stage: str, places: Places, table: Path, names: list[str], device: torch.device
 ) -> None:
-    """Fine-tune the large network once for all rows of a seed that learn from it; this run finds its checkpoint."""
-    row = Row(f"teacher-{cell.row.family}", "", "teacher", cell.row.family, False, False, {}, {})
-    teacher = replace(cell, row=row)
-    source = places.out / "runs" / teacher.key
-    with FileLock(places.out / f"{source.parent.name}-{source.name}.lock"):
-        if not (source / "model.pt").exists():
-            train(teacher, places, table, None, names, device)
-    target = places.out / "runs" / cell.key / "checkpoints" / "teacher.pt"
+    """Have another cell train a stage once for all rows that share it; this run finds the checkpoint as its own."""
+    source = places.out / "runs" / lender.key / "checkpoints" / f"{stage}.pt"
+    with FileLock(places.out / f"{lender.key.replace('/', '-')}.lock"):
+        if not (done := source.with_name("done")).exists():
+            train(lender, places, table, None, names, device)
+            done.touch()
+    target = places.out / "runs" / cell.key / "checkpoints" / source.name
     if not target.exists():
         with atomic_path(target) as beside:
-            shutil.copyfile(source / "checkpoints" / "teacher.pt", beside)
+            shutil.copyfile(source, beside)
+
+
+def teacher_of(cell: Cell) -> Cell:
+    """The cell that fine-tunes the large network on the same images."""
+    return replace(
+        cell, row=replace(cell.row, name=f"teacher-{cell.row.family}", kind="teacher", budget={}, options={})
+    )
+
+
+def distilled_of(cell: Cell) -> Cell:
+    """The cell that distils the teacher's features into the students on all training images, without labels."""
+    shared = {name: cell.options[name] for name in _OF_THE_START}
+    digest = hashlib.sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()[:8]
+    row = replace(cell.row, name=f"features-{digest}", kind="features", taught=False, budget={}, options=shared)
+    return replace(cell, row=row, fraction=100)
 
 
 def weights_file(cell: Cell, places: Places) -> Path | None:

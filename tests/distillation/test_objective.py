@@ -15,11 +15,12 @@ def output(seed: int) -> Output:
     return Output(torch.randn(2, 3, generator=generator).requires_grad_(), torch.randn(2, 4, 6, generator=generator))
 
 
-def test_labels_and_self_distillation_wait_for_the_features():
-    objective = Objective(torch.ones(3), feature_epochs=2, features=1.0, teacher_logits=0.5, skd=1.0)
+def test_without_labels_the_teacher_alone_is_followed():
+    weights = {"features": 1.0, "teacher_logits": 0.5, "skd": 1.0}
     teacher, ema = output(9), torch.randn(2, 3)
-    assert set(objective(output(0), LABELS, 1.9, None, teacher)) == {"loss", "features", "teacher"}
-    assert set(objective(output(0), LABELS, 2.0, ema, teacher)) == {"loss", "features", "teacher", "labels", "skd"}
+    before, after = (Objective(torch.ones(3), labels=labels, **weights) for labels in (False, True))
+    assert set(before(output(0), LABELS, 0.0, ema, teacher)) == {"loss", "features", "teacher"}
+    assert set(after(output(0), LABELS, 0.0, ema, teacher)) == {"loss", "features", "teacher", "labels", "skd"}
 
 
 def test_the_loss_is_the_sum_of_its_parts():

@@ -33,7 +33,14 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(tmp_path, uni
 
 @pytest.mark.parametrize(
     ("stage", "epoch", "saved"),
-    [("teacher", 1, False), ("dual", 1, True), ("dual", 2, False), ("dual", 3, True), ("finetune", 1, False)],
+    [
+        ("features", 1, True),
+        ("teacher", 1, False),
+        ("dual", 1, True),
+        ("dual", 2, False),
+        ("dual", 3, True),
+        ("finetune", 1, False),
+    ],
 )
 def test_resumed_run_ends_alike(tmp_path, monkeypatch, uninterrupted, small_options, stage, epoch, saved):
     save = StageCheckpoint.__call__

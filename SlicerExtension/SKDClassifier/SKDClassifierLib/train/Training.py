@@ -12,10 +12,15 @@ from typing import Any
 from SKDClassifierLib import Package
 
 # What the stages and tasks of a training are called; see docs/events.md of the package.
-STAGES = {"teacher": "Teaching the large network", "dual": "Training two students", "finetune": "Fine-tuning the best"}
+STAGES = {
+    "features": "Learning the features of the large network",
+    "teacher": "Teaching the large network",
+    "dual": "Training two students",
+    "finetune": "Fine-tuning the best",
+}
 # Of weights files; the package has the same list, but only beside torch.
 WEIGHTS = (".safetensors", ".pth", ".pt")
-CURVES = {"teacher": "large network", "dual": "students", "finetune": "fine-tuned"}
+CURVES = {"features": "features", "teacher": "large network", "dual": "students", "finetune": "fine-tuned"}
 TASKS = {
     "calibrate": "Calibrating",
     "explain": "Fitting heat maps",

@@ -1,0 +1,163 @@
+"""The accuracy tables as sections of docs/results.md: one per file in tables/, with its pictures.
+
+A section holds what results.jsonl has of the cells as they are configured now. Its place in the document is marked by
+hand, once: a new tables/NAME.json needs the lines `<!-- accuracy:NAME -->` and `<!-- /accuracy:NAME -->` there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from statistics import fmean
+
+from sections import RESULTS, table, write_section
+
+from accuracy.plan import HERE, Row, load_table, table_names
+from accuracy.plots import draw_cost, draw_learning
+from accuracy.records import read_records, records_of
+from accuracy.spread import Measured, Spread, difference, spread
+from MonaiSKD import __version__
+from MonaiSKD.files import read_json
+
+HEAD = (
+    "data", "row", "seeds", "balanced accuracy %", "macro AUC %", "ECE %", "difference of balanced accuracy",
+    "difference of AUC", "training seconds", "validation AUC %",
+)  # fmt: skip
+# The collection that outside references were measured on.
+REFERRED = "ct"
+
+
+def write_document(document: Path = RESULTS) -> None:
+    """Write every table and its pictures into the document."""
+    records = read_records()
+    for name in table_names():
+        plan = load_table(name)
+        measured = Measured(plan, records_of(plan.cells(), records))
+        write_section(document, f"accuracy:{name}", section(measured, draw(measured, document.parent / "images")))
+
+
+def draw(measured: Measured, folder: Path) -> dict[str, str]:
+    """Draw the pictures that the records suffice for; their descriptions by file name."""
+    name = f"accuracy_{measured.table.name}"
+    found = {}
+    if draw_learning(measured, folder / f"{name}_curves.png"):
+        found[f"{name}_curves.png"] = "Balanced accuracy and AUC against the share of the training images"
+    if draw_cost(measured, folder / f"{name}_cost.png"):
+        found[f"{name}_cost.png"] = "Balanced accuracy against multiply-adds"
+    return found
+
+
+def section(measured: Measured, pictures: dict[str, str]) -> str:
+    """The whole section as Markdown."""
+    plan = measured.table
+    parts = [f"{circumstances(measured)}\n### {plan.title}"]
+    parts.append(f"Differences are to the row *{measured.reference.title}*, on the same seeds.")
+    parts += [part for fraction in plan.fractions for part in block(measured, fraction)]
+    parts += [f"![{description}](images/{name})" for name, description in pictures.items()]
+    return "\n\n".join(parts)
+
+
+def circumstances(measured: Measured) -> str:
+    """The comment that says where the figures come from."""
+    name, records = measured.table.name, list(measured.found.values())
+    said = [f"python benchmarks/accuracy run {name} --data DATA --weights WEIGHTS; python benchmarks/accuracy report"]
+    said.append(f"MonaiSKD {__version__}")
+    if records:
+        said.append(max(record["date"] for record in records))
+        for title, key in (("commits", "commit"), ("machines", "machine"), ("seeds", "seed")):
+            said.append(f"{title} {', '.join(map(str, sorted({record[key] for record in records})))}")
+    return f"<!-- {'; '.join(said)} -->"
+
+
+def block(measured: Measured, fraction: int) -> list[str]:
+    """Paragraphs of one share of the training images."""
+    plan = measured.table
+    rows = {data: [row for row in plan.rows if measured.records(row, data, fraction)] for data in plan.data}
+    parts = ["All training images:" if fraction == 100 else f"{fraction} % of the training images:"]
+    if any(rows.values()):
+        parts.append(table(HEAD, (line(measured, row, data, fraction) for data in plan.data for row in rows[data])))
+        parts.append(sizes(measured, fraction))
+    if missing := [
+        f"{row.title} ({', '.join(absent)})"
+        for row in plan.rows
+        if (absent := [data for data in plan.data if row not in rows[data]])
+    ]:
+        parts.append(f"Not measured yet: {'; '.join(missing)}.")
+    if plan.references and rows.get(REFERRED):
+        parts += beside_references(measured, rows[REFERRED], fraction)
+    return [part for part in parts if part]
+
+
+def line(measured: Measured, row: Row, data: str, fraction: int) -> list[str]:
+    """Cells of one row."""
+    planned, records = len(measured.table.seeds), measured.records(row, data, fraction)
+
+    def values(name: str, of: Row = row) -> dict[int, float]:
+        return measured.values(of, data, fraction, name)
+
+    names = ("balanced_accuracy", "macro_auc")
+    differences = [compared(difference(values(name), values(name, measured.reference))) for name in names]
+    if row == measured.reference:
+        differences = ["reference"] * len(names)
+    seconds = [sum(record["seconds"].values()) for record in records.values() if "seconds" in record]
+    return [
+        data, row.title,
+        f"{len(records)}" if len(records) == planned else f"{len(records)} of {planned}",
+        *(mean(values(name).values()) for name in (*names, "ece")),
+        *differences,
+        f"{fmean(seconds):.0f}" if seconds else "",
+        mean(measured.values(row, data, fraction, "macro_auc", "val").values()),
+    ]  # fmt: skip
+
+
+def mean(values: Iterable[float]) -> str:
+    """Mean and interval."""
+    found = spread(list(values))
+    return f"{found.mean:.1f}" + ("" if found.interval is None else " ({:.1f} to {:.1f})".format(*found.interval))
+
+
+def compared(found: Spread | None) -> str:
+    """A difference in points, bold where its interval leaves out 0; nothing where there is none."""
+    if found is None:
+        return ""
+    text = f"{found.mean:+.1f}"
+    if found.interval is not None:
+        text += " ({:+.1f} to {:+.1f}), ".format(*found.interval)
+        text += "p < 0.001" if found.p is not None and found.p < 0.001 else f"p = {found.p:.3f}"
+    return f"**{text}**" if found.clear else text
+
+
+def sizes(measured: Measured, fraction: int) -> str:
+    """Which networks the rows are: parameters and multiply-adds."""
+    titles: dict[str, dict[str, None]] = {}
+    for row in measured.table.rows:
+        for data in measured.table.data:
+            for record in measured.records(row, data, fraction).values():
+                if "parameters" in record:
+                    cost = f"{millions(record['parameters'])} parameters, {record['multiply_adds'] / 1e9:.2g} G"
+                    # Titles have commas in them. A row is named once.
+                    size = f"{cost} multiply-adds at {record['image_size']} px"
+                    titles.setdefault(size, {})[f"*{row.title}*"] = None
+    return "Sizes: " + "; ".join(f"{size}: {', '.join(rows)}" for size, rows in titles.items()) + "." if titles else ""
+
+
+def beside_references(measured: Measured, rows: Sequence[Row], fraction: int) -> list[str]:
+    """Our rows on COVID-CT beside published ones, which were trained on all training images."""
+    names = ("accuracy", "f1", "macro_auc")
+    lines = []
+    for row in rows:
+        parameters = next(iter(measured.records(row, REFERRED, fraction).values())).get("parameters")
+        figures = [mean(measured.values(row, REFERRED, fraction, name).values()) for name in names]
+        lines.append([row.title, millions(parameters), *figures])
+    for entry in read_json(HERE / "references.json"):
+        figures = ["" if entry[name] is None else f"{entry[name]}" for name in names]
+        lines.append([f"*{entry['title']}; {entry['source']}*", millions(entry["parameters"]), *figures])
+    return [
+        "COVID-CT beside published figures on its official split:",
+        table(("classifier", "parameters", "accuracy %", "F1 %", "macro AUC %"), lines),
+    ]
+
+
+def millions(parameters: float | None) -> str:
+    """A number of parameters."""
+    return "" if parameters is None else f"{parameters / 1e6:.2g} M"

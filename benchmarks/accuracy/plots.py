@@ -1,0 +1,159 @@
+"""Pictures of the accuracy tables: learning curves, and accuracy against cost. Drawn without a display."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from accuracy.plan import Row
+from accuracy.spread import Measured, spread
+from MonaiSKD.files import atomic_path
+
+# Okabe and Ito's colours without the yellow, which is faint on white. No meaning is carried by colour alone.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#000000", "#e69f00", "#56b4e9")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", "*", "h")
+TITLES = {"cxr": "chest X-ray", "ct": "lung CT", "mri": "brain MRI"}
+METRICS = {"balanced_accuracy": "balanced accuracy (%)", "macro_auc": "macro AUC (%)"}
+WIDTH, DPI = 10.0, 100
+# Of a label beside the axes, in inches.
+LINE = 0.21
+
+Point = tuple[Row, float, float, float]
+
+
+def draw_learning(measured: Measured, path: Path) -> bool:
+    """Mean with interval against the share of the training images; False where no row has two shares.
+
+    One column per collection, one line of panels per metric.
+    """
+    plan = measured.table
+    shares = {
+        (row.name, data): [fraction for fraction in sorted(plan.fractions) if measured.records(row, data, fraction)]
+        for row in plan.rows
+        for data in plan.data
+    }
+    rows = [row for row in plan.rows if any(len(shares[row.name, data]) > 1 for data in plan.data)]
+    if not rows:
+        return False
+    figure = Figure((WIDTH, 5.6 + LINE * len(rows) / 2), layout="constrained")
+    panels = figure.subplots(len(METRICS), len(plan.data), squeeze=False, sharex=True)
+    for line, name in zip(panels, METRICS, strict=True):
+        for axes, data in zip(line, plan.data, strict=True):
+            for row in rows:
+                draw_curve(axes, measured, row, data, shares[row.name, data], name)
+            axes.set_xscale("log")
+            axes.set_xticks(sorted(plan.fractions), map(str, sorted(plan.fractions)))
+            axes.minorticks_off()
+            axes.grid(color="#dfe5ea")
+            axes.spines[["top", "right"]].set_visible(False)
+        line[0].set_ylabel(METRICS[name])
+    for axes, data in zip(panels[0], plan.data, strict=True):
+        axes.set_title(TITLES.get(data, data))
+    for axes in panels[-1]:
+        axes.set_xlabel("share of the training images (%)")
+    figure.suptitle(f"{plan.title}: mean over seeds, band = 95 % interval")
+    entries = [Line2D([], [], label=row.title, **look(measured, row)) for row in rows]
+    figure.legend(handles=entries, loc="outside lower center", ncols=2, frameon=False)
+    save(figure, path)
+    return True
+
+
+def draw_curve(axes: Axes, measured: Measured, row: Row, data: str, shares: Sequence[int], name: str) -> None:
+    """One row on one collection."""
+    if not shares:
+        return
+    points = [spread(list(measured.values(row, data, share, name).values())) for share in shares]
+    means, style = [point.mean for point in points], look(measured, row)
+    axes.plot(shares, means, linewidth=1.8, markersize=6, **style)
+    lows, highs = zip(*(point.interval or (point.mean, point.mean) for point in points), strict=True)
+    axes.fill_between(shares, lows, highs, color=style["color"], alpha=0.12, linewidth=0)
+
+
+def draw_cost(measured: Measured, path: Path) -> bool:
+    """Balanced accuracy against multiply-adds, at the largest share measured; False without two costs to compare.
+
+    One panel per collection, one above the other, with the names of the rows in a column beside it.
+    """
+    shares = [fraction for fraction in measured.table.fractions if compared(measured, fraction)]
+    if not shares:
+        return False
+    points = compared(measured, max(shares))
+    height = 1.0 + LINE * max(10, *map(len, points.values()))
+    figure = Figure((WIDTH, 0.5 + height * len(points)), layout="constrained")
+    for axes, (data, found) in zip(figure.subplots(len(points), squeeze=False)[:, 0], points.items(), strict=True):
+        for row, cost, value, _ in found:
+            style = {**look(measured, row), "linestyle": "", "markeredgecolor": "white", "markeredgewidth": 0.5}
+            axes.plot(cost, value, markersize=10, **style)
+        axes.set_xscale("log")
+        axes.margins(0.12, 0.1)
+        ticks = {f"{cost:.2g}": cost for _, cost, _, _ in found}
+        axes.set_xticks(list(ticks.values()), list(ticks))
+        axes.minorticks_off()
+        axes.grid(color="#dfe5ea")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set(title=TITLES.get(data, data), ylabel=METRICS["balanced_accuracy"])
+        label(axes, measured, found, LINE / (height - 0.9))
+    axes.set_xlabel("billion multiply-adds per image")
+    share = f"{max(shares)} % of the training images"
+    figure.suptitle(f"{measured.table.title}: mean over seeds, {share}; parameters in brackets")
+    save(figure, path)
+    return True
+
+
+def compared(measured: Measured, fraction: int) -> dict[str, list[Point]]:
+    """The collections on which networks of at least two costs are measured, with their points."""
+    points = {data: costs(measured, data, fraction) for data in measured.table.data}
+    return {data: found for data, found in points.items() if len({f"{cost:.2g}" for _, cost, _, _ in found}) > 1}
+
+
+def costs(measured: Measured, data: str, fraction: int) -> list[Point]:
+    """Row, billion multiply-adds, mean balanced accuracy in percent, million parameters; of rows that are networks."""
+    found = []
+    for row in measured.table.rows:
+        records = [record for record in measured.records(row, data, fraction).values() if "multiply_adds" in record]
+        if records:
+            value = spread(list(measured.values(row, data, fraction, "balanced_accuracy").values())).mean
+            found.append((row, records[0]["multiply_adds"] / 1e9, value, records[0]["parameters"] / 1e6))
+    return found
+
+
+def label(axes: Axes, measured: Measured, points: Sequence[Point], gap: float) -> None:
+    """Names in a column right of the axes, in the order of their points and tied to them; `gap` in axes heights."""
+    low, high = axes.get_ylim()
+    ordered = sorted(points, key=lambda point: point[2])
+    places = apart([(value - low) / (high - low) for _, _, value, _ in ordered], gap)
+    for (row, cost, value, parameters), place in zip(ordered, places, strict=True):
+        tie = {"arrowstyle": "-", "color": look(measured, row)["color"], "linewidth": 0.8, "alpha": 0.7}
+        tie |= {"shrinkA": 0, "shrinkB": 4, "relpos": (0, 0.5)}
+        axes.annotate(
+            f"{row.title} ({parameters:.2g} M)", (cost, value), (1.04, place),
+            textcoords="axes fraction", va="center", fontsize=10, arrowprops=tie,
+        )  # fmt: skip
+
+
+def apart(places: Sequence[float], gap: float) -> list[float]:
+    """Rising places in [0, 1] moved as little as keeps neighbours `gap` apart and the last at most at 1."""
+    moved: list[float] = []
+    for place in places:
+        moved.append(max(place, moved[-1] + gap) if moved else place)
+    return [min(place, 1 - gap * (len(moved) - 1 - number)) for number, place in enumerate(moved)]
+
+
+def look(measured: Measured, row: Row) -> dict[str, Any]:
+    """Colour, marker and line of a row, the same in every picture of a table."""
+    number = [other.name for other in measured.table.rows].index(row.name)
+    return {
+        "color": COLOURS[number % len(COLOURS)],
+        "marker": MARKERS[number % len(MARKERS)],
+        "linestyle": ("-", "--", ":")[number // len(COLOURS) % 3],
+    }
+
+
+def save(figure: Figure, path: Path) -> None:
+    with atomic_path(path) as beside:
+        figure.savefig(beside, dpi=DPI, facecolor="white")

@@ -1,0 +1,136 @@
+"""The sections of the accuracy tables, of records made up by hand."""
+
+from dataclasses import replace
+
+import pytest
+from accuracy.document import draw, section
+from accuracy.plan import Cell, Row, Table, load_table, table_names
+from accuracy.plots import apart
+from accuracy.records import records_of
+from accuracy.spread import Measured
+from sections import RESULTS
+
+from MonaiSKD import __version__
+
+PLAIN = Row("plain", "plain", "student", "lite", False, False, {}, {})
+BETTER = Row("better", "better", "student", "lite", True, False, {}, {"skd": 1.0})
+PIXELS = Row("pixels", "pixels", "pixels", None, False, False, {}, {})
+LARGE = Row("large", "large", "teacher", "lite", False, False, {}, {})
+TABLE = Table("made_up", "What is better", [PIXELS, PLAIN, BETTER, LARGE], "plain", ["cxr", "ct"], [25, 100], [0, 1, 2])
+
+
+def record(row, data, fraction, seed, accuracy, **more):
+    """One line of results.jsonl: AUC is 10 points above balanced accuracy, F1 1 and accuracy 2 points."""
+    cell = Cell(row, data, fraction, seed)
+    test = {
+        "balanced_accuracy": accuracy / 100, "macro_auc": accuracy / 100 + 0.1, "ece": 0.05,
+        "f1": accuracy / 100 + 0.01, "accuracy": accuracy / 100 + 0.02,
+    }  # fmt: skip
+    network = {"parameters": 1_284_387, "multiply_adds": 22_899_776, "image_size": 80}
+    if row.kind == "teacher":
+        network = {"parameters": 6_100_000, "multiply_adds": 118_000_000, "image_size": 80}
+    return {
+        "cell": cell.key, "digest": cell.digest, "row": row.name, "data": data, "fraction": fraction, "seed": seed,
+        "test": test, "val": {"macro_auc": 0.9}, "date": f"2026-11-2{seed}", "commit": "abc", "machine": "a processor",
+        **({} if row.kind == "pixels" else {**network, "seconds": {"dual": 100.0 + seed, "finetune": 20.0}}), **more,
+    }  # fmt: skip
+
+
+RECORDS = [
+    record(PIXELS, "cxr", 25, 0, 60, commit="def"),
+    record(PLAIN, "cxr", 25, 0, 70), record(PLAIN, "cxr", 25, 1, 72), record(PLAIN, "cxr", 25, 2, 74),
+    record(BETTER, "cxr", 25, 0, 75.9), record(BETTER, "cxr", 25, 1, 78), record(BETTER, "cxr", 25, 2, 80.1),
+    record(PLAIN, "ct", 25, 0, 70), record(BETTER, "ct", 25, 1, 80),
+]  # fmt: skip
+
+
+def measured(records, table=TABLE):
+    return Measured(table, records_of(table.cells(), records))
+
+
+def test_a_section_cell_by_cell():
+    # Half an interval is 4.3027 standard errors: 4.97 of a deviation of 2, 5.22 of 2.1, and 0.25 of 0.1.
+    expected = f"""\
+<!-- python benchmarks/accuracy run made_up --data DATA --weights WEIGHTS; python benchmarks/accuracy report; \
+MonaiSKD {__version__}; 2026-11-22; commits abc, def; machines a processor; seeds 0, 1, 2 -->
+### What is better
+
+Differences are to the row *plain*, on the same seeds.
+
+25 % of the training images:
+
+| data | row | seeds | balanced accuracy % | macro AUC % | ECE % | difference of balanced accuracy | \
+difference of AUC | training seconds | validation AUC % |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+| cxr | pixels | 1 of 3 | 60.0 | 70.0 | 5.0 |  |  |  | 90.0 |
+| cxr | plain | 3 | 72.0 (67.0 to 77.0) | 82.0 (77.0 to 87.0) | 5.0 | reference | reference | 121 | 90.0 |
+| cxr | better | 3 | 78.0 (72.8 to 83.2) | 88.0 (82.8 to 93.2) | 5.0 | **+6.0 (+5.8 to +6.2), p < 0.001** | \
+**+6.0 (+5.8 to +6.2), p < 0.001** | 121 | 90.0 |
+| ct | plain | 1 of 3 | 70.0 | 80.0 | 5.0 | reference | reference | 120 | 90.0 |
+| ct | better | 1 of 3 | 80.0 | 90.0 | 5.0 |  |  | 121 | 90.0 |
+
+Sizes: 1.3 M parameters, 0.023 G multiply-adds at 80 px: *plain*, *better*.
+
+Not measured yet: pixels (ct); large (cxr, ct).
+
+All training images:
+
+Not measured yet: pixels (cxr, ct); plain (cxr, ct); better (cxr, ct); large (cxr, ct).
+
+![A curve](images/curve.png)"""
+    assert section(measured(RECORDS), {"curve.png": "A curve"}) == expected
+
+
+def test_a_difference_that_may_be_none_is_not_bold():
+    text = section(measured([record(row, "cxr", 25, s, v) for row, s, v in (
+        (PLAIN, 0, 70), (PLAIN, 1, 72), (BETTER, 0, 70), (BETTER, 1, 73),
+    )]), {})  # fmt: skip
+    # Differences 0 and 1; with one degree of freedom t is 12.706 at 97.5 % and P(|T| > 1) is a half.
+    assert "| +0.5 (-5.9 to +6.9), p = 0.500 |" in text
+    assert "**" not in text
+
+
+def test_a_record_of_another_configuration_does_not_count():
+    text = section(measured([record(PLAIN, "cxr", 25, 0, 70, digest="other")]), {})
+    assert "70.0" not in text
+    assert text.count("Not measured yet") == 2
+
+
+def test_published_figures_stand_below_ours_where_the_table_asks_for_them():
+    text = section(measured(RECORDS, replace(TABLE, references=True)), {})
+    ours = "| better | 1.3 M | 82.0 | 81.0 | 90.0 |\n| *Self-Trans (DenseNet-169"
+    assert ours in text
+    assert "| 14 M |  | 85 | 94 |\n| *CovidDenseNet;" in text
+    assert text.count("| classifier |") == 1  # not where nothing of ours is measured
+    assert "Self-Trans" not in section(measured(RECORDS), {})
+
+
+@pytest.mark.parametrize(
+    ("places", "expected"),
+    [
+        ([0.1, 0.5, 0.9], [0.1, 0.5, 0.9]),
+        ([0.1, 0.1, 0.15], [0.1, 0.3, 0.5]),
+        ([0.9, 0.95, 1.0], [0.6, 0.8, 1.0]),
+        ([], []),
+    ],
+)
+def test_labels_keep_apart(places, expected):
+    assert apart(places, 0.2) == pytest.approx(expected)
+
+
+def test_pictures_are_drawn_when_there_is_something_to_compare(tmp_path):
+    one_share = [record(PLAIN, "cxr", 25, 0, 70), record(BETTER, "cxr", 25, 0, 71), record(PIXELS, "cxr", 25, 0, 60)]
+    assert draw(measured(one_share), tmp_path) == {}
+    assert not list(tmp_path.iterdir())
+    two = [*one_share, record(PLAIN, "cxr", 100, 0, 75), record(LARGE, "cxr", 25, 0, 80)]
+    found = draw(measured(two), tmp_path)
+    assert sorted(found) == ["accuracy_made_up_cost.png", "accuracy_made_up_curves.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(found)
+
+
+def test_every_table_has_its_place_in_the_document_and_its_reference_among_its_rows():
+    document = RESULTS.read_text(encoding="utf-8")
+    for name in table_names():
+        table = load_table(name)
+        assert table.reference in [row.name for row in table.rows]
+        assert document.count(f"<!-- accuracy:{name} -->\n") == document.count(f"<!-- /accuracy:{name} -->") == 1
