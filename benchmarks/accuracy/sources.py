@@ -86,7 +86,9 @@ def do(source: str, cell: Cell, places: Places) -> dict[str, Any]:
     if cell.row.kind in ("pixels", "frozen"):
         found = read_out(cell, places, listed, names)
     else:
-        found = train(cell, places, listed, None, names, device)
+        # Rows with unlabeled images would distil on all images there are, those of this collection among them.
+        alone = replace(cell, row=replace(cell.row, unlabeled=False))
+        found = train(alone, places, listed, None, names, device)
     return {
         "cell": name(source, cell), "digest": cell.digest, "row": cell.row.name, "data": cell.data,
         "fraction": cell.fraction, "seed": cell.seed, "source": source, "tested": data.class_counts("test"), **found,

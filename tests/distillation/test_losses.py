@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from MonaiSKD.distillation import class_weights, couple, feature_loss, label_loss, logit_loss, sigmoid_ramp, standardise
+from MonaiSKD.distillation.features import similarity_loss
 
 
 def test_class_weights_average_to_one_over_the_images():
@@ -83,3 +84,24 @@ def test_ramp_rises_to_one_and_stays():
     assert values == sorted(values)
     assert values[10:] == [1.0, 1.0]
     assert sigmoid_ramp(0, 0) == 1.0
+
+
+def test_similarities_compare_relations_and_not_directions():
+    vectors = torch.tensor([[1.0, 2.0], [3.0, -1.0], [0.5, 0.5]])
+    turned = vectors @ torch.tensor([[0.0, 1.0], [-1.0, 0.0]])
+    assert float(similarity_loss(2 * turned, vectors)) == pytest.approx(0.0, abs=1e-6)
+    assert float(similarity_loss(vectors.flip(0), vectors)) > 0.1
+
+
+def test_similarities_by_hand():
+    # Rows (1, 0), (0, 1) against (1, 1) / sqrt(2) twice: each differs by (1 - 1/sqrt(2))^2 + 1/2.
+    expected = (1 - 1 / math.sqrt(2)) ** 2 + 0.5
+    assert float(similarity_loss(torch.eye(2), torch.ones(2, 2))) == pytest.approx(expected, rel=1e-6)
+
+
+def test_similarities_count_in_the_feature_loss_by_their_weight():
+    generator = torch.Generator().manual_seed(0)
+    student, teacher = (torch.randn(4, 3, 5, generator=generator) for _ in range(2))
+    alone, half, whole = (float(feature_loss(student, teacher, weight)) for weight in (0.0, 0.5, 1.0))
+    assert whole - alone == pytest.approx(2 * (half - alone), rel=1e-4)
+    assert whole > alone

@@ -122,3 +122,15 @@ def test_a_sample_is_drawn_without_repetition(items):
     assert len({image.numpy().tobytes() for image in images}) == 5
     assert len(sample_images(dataset(items), 99)) == 11
     assert sample_images(dataset(items), 0) is None
+
+
+def test_images_without_labels_are_left_out_and_the_views_stay(items):
+    data = dataset([*items[:8], *({**item, "label": -1} for item in items[8:])], seed=3)
+    labelled = data.labelled()
+    assert (len(data), len(labelled)) == (11, 8)
+    assert torch.equal(labelled[(1, 7)]["image"], data[(1, 7)]["image"])
+
+
+def test_images_without_labels_stand_last(items):
+    with pytest.raises(ValueError, match="behind"):
+        dataset([{**items[0], "label": -1}, *items[1:]]).labelled()
