@@ -25,9 +25,13 @@ def class_weights(counts: Sequence[int]) -> Tensor:
 def label_loss(logits: Tensor, labels: Tensor, weights: Tensor, smoothing: float = 0.0) -> Tensor:
     """Cross-entropy of logits [N, K] against labels [N], where the label -1 means unlabeled and costs nothing.
 
+    Labels may be shares of classes [N, K], too (see :class:`~MonaiSKD.distillation.Mixing`); then all count.
+
     The sum is divided by the number of labeled images, not by the sum of their weights as PyTorch does: so the mean
     over the ranks of a distributed run is the loss of the joint batch.
     """
+    if labels.dim() == 2:
+        return functional.cross_entropy(logits.float(), labels, weight=weights, label_smoothing=smoothing)
     per_image = functional.cross_entropy(
         logits.float(), labels, weight=weights, ignore_index=UNLABELED, label_smoothing=smoothing, reduction="none"
     )

@@ -60,7 +60,7 @@ class Objective:
 
         Args:
             output: the student's output on view 1: logits [N, K], tokens [N, T, C].
-            labels: [N], -1 = unlabeled.
+            labels: [N], -1 = unlabeled; or shares of classes [N, K].
             epoch: epochs done, fractional, from 0.
             target: logits [N, K] of the EMA teacher (or teachers) it follows, on view 2; without them no "skd".
             teacher: the large teacher's output on view 1; without it no "features" and no "teacher".

@@ -11,7 +11,7 @@ from monai.engines import Trainer
 from monai.engines.utils import IterationEvents
 from torch import Tensor, nn
 
-from MonaiSKD.distillation import EMATeachers, Objective, couple
+from MonaiSKD.distillation import EMATeachers, Mixing, Objective, couple
 from MonaiSKD.distillation.targets import TeacherTargets
 from MonaiSKD.engines.distributed import distributed
 from MonaiSKD.engines.precision import AutocastInferer, autocast
@@ -36,6 +36,7 @@ class DualTrainer(Trainer):
         optimizer: over the pair's parameters.
         objective: the loss.
         targets: the large teacher; asked only when a part of the loss needs it.
+        mixing: of images and labels; None leaves them as they are.
         inferer: its number format is that of the step; float16 adds gradient scaling. Float32 without it.
         max_grad_norm: per student.
         compile: `torch.compile` the students (slow first step, faster ones after).
@@ -54,6 +55,7 @@ class DualTrainer(Trainer):
         optimizer: torch.optim.Optimizer,
         objective: Objective,
         targets: TeacherTargets | None = None,
+        mixing: Mixing | None = None,
         inferer: AutocastInferer | None = None,
         max_grad_norm: float = 1.0,
         compile: bool = False,
@@ -68,6 +70,7 @@ class DualTrainer(Trainer):
         self.optimizer = optimizer
         self.objective = objective
         self.targets = targets
+        self.mixing = mixing
         self.dtype = torch.float32 if inferer is None else inferer.dtype
         self.max_grad_norm = max_grad_norm
         self.grad_scaler = torch.amp.GradScaler(device.type, enabled=self.dtype == torch.float16)
@@ -79,6 +82,8 @@ class DualTrainer(Trainer):
 
     def _iteration(self, engine: Trainer, batchdata: dict[str, Tensor]) -> dict[str, float]:
         batch = {key: value.to(self.state.device, non_blocking=True) for key, value in batchdata.items()}
+        if self.mixing is not None:
+            batch = self.mixing(batch)
         epoch = (self.state.iteration - 1) / self.state.epoch_length
         if not self.network.training:  # walking the modules takes as long as many a kernel
             self.network.train()

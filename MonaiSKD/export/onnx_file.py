@@ -30,7 +30,7 @@ def model_bytes(graph: nn.Module, contract: Contract, precision: Precision) -> b
     Returns:
         a sealed ONNX model (see :mod:`MonaiSKD.runtime.contract`) that takes any N, H and W.
     """
-    model = _traced(graph)
+    model = traced(graph)
     store_weights(model, precision)
     model.producer_name = "MonaiSKD"
     model.doc_string = f"{contract.title}. {contract.intended_use}"
@@ -47,7 +47,8 @@ def model_bytes(graph: nn.Module, contract: Contract, precision: Precision) -> b
     return sealed(model.SerializeToString())
 
 
-def _traced(graph: nn.Module) -> onnx.ModelProto:
+def traced(graph: nn.Module) -> onnx.ModelProto:
+    """The bare graph of a module that maps images [N, 1, H, W] to the three outputs, for any N, H and W."""
     free = {0: torch.export.Dim("N"), 2: torch.export.Dim("H", min=1), 3: torch.export.Dim("W", min=1)}
     # Sizes at which no shortcut (such as "is already of the right size") is taken into the trace.
     example = torch.rand(2, 1, 131, 149)

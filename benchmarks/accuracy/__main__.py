@@ -40,12 +40,17 @@ def main() -> None:
     run.add_argument("--only", nargs="+", help="these rows only")
     run.add_argument("--on", nargs="+", help="these data only")
     commands.add_parser("report", help="write tables and plots")
+    commands.add_parser("cost", help="measure size and time of the networks")
     add_checks(commands)
     options = parser.parse_args()
     if options.command == "run":
         run_tables(options)
     elif options.command in ("robustness", "sources"):
         importlib.import_module(f"accuracy.{options.command}").measure(options)
+    elif options.command == "cost":
+        from accuracy.cost import write_cost
+
+        write_cost()
     else:
         from accuracy.document import write_document
 

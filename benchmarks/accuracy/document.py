@@ -20,7 +20,7 @@ from MonaiSKD import __version__
 from MonaiSKD.files import read_json
 
 HEAD = (
-    "data", "row", "seeds", "balanced accuracy %", "macro AUC %", "ECE %", "difference of balanced accuracy",
+    "data", "row", "seeds", "balanced accuracy %", "macro AUC %", "ECE %", "of it by chance %", "difference of balanced accuracy",
     "difference of AUC", "training seconds", "validation AUC %",
 )  # fmt: skip
 # The collection that outside references were measured on.
@@ -103,7 +103,7 @@ def line(measured: Measured, row: Row, data: str, fraction: int) -> list[str]:
     return [
         data, row.title,
         f"{len(records)}" if len(records) == planned else f"{len(records)} of {planned}",
-        *(mean(values(name).values()) for name in (*names, "ece")),
+        *(mean(values(name).values()) for name in (*names, "ece", "ece_floor")),
         *differences,
         f"{fmean(seconds):.0f}" if seconds else "",
         mean(measured.values(row, data, fraction, "macro_auc", "val").values()),

@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from sklearn.metrics import f1_score
 from torch import Tensor
 
 from MonaiSKD.evaluation import calibrate, classification_metrics
+from MonaiSKD.evaluation.calibration import expected_calibration_error
 
 Predictions = Mapping[str, tuple[Tensor, Tensor]]
 
 _SENSITIVITY = 0.9
+_DRAWS = 200
 
 
 def scores(predictions: Predictions, class_names: Sequence[str]) -> dict[str, Any]:
-    """Temperature, and per split balanced accuracy, accuracy, macro AUC, ECE with and without it, and macro F1.
+    """Temperature, and per split balanced accuracy, accuracy, macro AUC, macro F1, ECE with and without it, and
+    the ECE that as many images would give on average if these probabilities were exactly right.
 
     Of two classes F1 is that of the first, which is the disease in the collection that has two.
 
@@ -38,9 +42,24 @@ def scores(predictions: Predictions, class_names: Sequence[str]) -> dict[str, An
         found[split] = {
             **{name: round(metrics[name]["value"], 6) for name in names},
             "ece_before": round(raw["ece"]["value"], 6),
+            "ece_floor": round(ece_floor(probabilities), 6),
             "f1": round(float(f1), 6),
         }
     return found
+
+
+def ece_floor(probabilities: np.ndarray, seed: int = 0) -> float:
+    """Mean ECE of perfectly calibrated answers [N, K]: labels are drawn from the probabilities themselves.
+
+    ECE in bins is biased upwards, the more the fewer the images: even a perfect forecaster does not reach 0. (Roelofs et
+    al., "Mitigating bias in calibration error estimation", AISTATS 2022, arXiv 2012.08668.)
+    """
+    generator = np.random.default_rng(seed)
+    cumulative = probabilities.cumsum(1)
+    cumulative[:, -1] = 1.0
+    draws = generator.random((_DRAWS, len(probabilities), 1))
+    labels = (draws > cumulative).sum(2)
+    return float(np.mean([expected_calibration_error(probabilities, drawn) for drawn in labels]))
 
 
 def as_tensors(probabilities: Any, labels: Any) -> tuple[Tensor, Tensor]:

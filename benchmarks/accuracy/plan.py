@@ -23,7 +23,7 @@ class Row:
     """One way to make a classifier.
 
     Attributes:
-        name: of its file in rows/.
+        name: of its file in rows/ and of its family: "skd-lite".
         title: what tables call it.
         kind: a trained student, the fine-tuned teacher, or logistic regression on the frozen teacher's features or on
             pixels. ("features" is no row of a table: students that have not seen labels yet, shared by several rows.)
@@ -45,16 +45,19 @@ class Row:
 
 
 def load_row(name: str) -> Row:
-    """The row of a file in rows/.
+    """The row of a file in rows/, for a family: "skd-lite" is rows/skd.json for the family "lite".
 
     Raises:
-        SKDError: there is no such file, or it has an entry that is unknown.
+        SKDError: there is no such file or family, or the file has an entry that is unknown.
     """
-    path = HERE / "rows" / f"{name}.json"
+    stem, _, family = name.rpartition("-")
+    if family not in SETTINGS["families"]:
+        stem, family = name, None
+    path = HERE / "rows" / f"{stem}.json"
     if not path.is_file():
-        raise SKDError(f"row {name!r}", "it has no file in rows/", "Write one")
+        raise SKDError(f"row {name!r}", "it has no file in rows/", "Write one, or name a row and its family")
     entry = {
-        "kind": "student", "family": None, "taught": False, "unlabeled": False, "budget": {}, "options": {},
+        "kind": "student", "family": family, "taught": False, "unlabeled": False, "budget": {}, "options": {},
         **read_json(path),
     }  # fmt: skip
     try:
