@@ -88,13 +88,20 @@ def run_tables(options: argparse.Namespace) -> None:
     os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(threads)
     places = Places(options.data, options.weights, options.out.resolve(), options.device, threads)
     with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as pool:
+        failed = 0
         futures = {pool.submit(do, cell, places): cell for cell in missing}
         for count, future in enumerate(as_completed(futures), 1):
+            if (error := future.exception()) is not None:
+                failed += 1
+                print(f"{count}/{len(missing)} {futures[future].key}: {error!r}", flush=True)
+                continue
             record = future.result()
             append_record(record)
             scores = [record["test"]["balanced_accuracy"], record["test"]["macro_auc"], record["val"]["macro_auc"]]
             shown = "balanced accuracy {:.3f}, AUC {:.3f}, validation AUC {:.3f}".format(*scores)
             print(f"{count}/{len(missing)} {record['cell']}: {shown}, {record['wall_seconds']:.0f} s", flush=True)
+    if failed:
+        sys.exit(f"{failed} cells failed")
 
 
 def wanted(cell: Cell, options: argparse.Namespace) -> bool:

@@ -60,7 +60,14 @@ def write_cost() -> None:
                 f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
             ]
         )
-    head = ["network", "px", "parameters, M", "multiply-adds, M", "ms per image", "time / teacher's, median (min to max)"]
+    head = [
+        "network",
+        "px",
+        "parameters, M",
+        "multiply-adds, M",
+        "ms per image",
+        "time / teacher's, median (min to max)",
+    ]
     note = f"<!-- python benchmarks/accuracy cost; MonaiSKD {__version__} ({commit()}); {datetime.date.today()} -->"
     words = f"One thread of {processor()}, {ROUNDS} rounds in turn, an image of {SIDE} x {SIDE} pixels."
     write_section(RESULTS, "accuracy:cost", f"{note}\n{table(head, rows)}\n\n{words}")

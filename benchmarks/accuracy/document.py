@@ -20,8 +20,8 @@ from MonaiSKD import __version__
 from MonaiSKD.files import read_json
 
 HEAD = (
-    "data", "row", "seeds", "balanced accuracy %", "macro AUC %", "ECE %", "of it by chance %", "difference of balanced accuracy",
-    "difference of AUC", "training seconds", "validation AUC %",
+    "data", "row", "seeds", "balanced accuracy %", "macro AUC %", "ECE %", "of it by chance %",
+    "difference of balanced accuracy", "difference of AUC", "training seconds", "validation AUC %",
 )  # fmt: skip
 # The collection that outside references were measured on.
 REFERRED = "ct"

@@ -51,8 +51,8 @@ def scores(predictions: Predictions, class_names: Sequence[str]) -> dict[str, An
 def ece_floor(probabilities: np.ndarray, seed: int = 0) -> float:
     """Mean ECE of perfectly calibrated answers [N, K]: labels are drawn from the probabilities themselves.
 
-    ECE in bins is biased upwards, the more the fewer the images: even a perfect forecaster does not reach 0. (Roelofs et
-    al., "Mitigating bias in calibration error estimation", AISTATS 2022, arXiv 2012.08668.)
+    ECE in bins is biased upwards, the more the fewer the images: even a perfect forecaster does not reach 0. (Roelofs
+    et al., "Mitigating bias in calibration error estimation", AISTATS 2022, arXiv 2012.08668.)
     """
     generator = np.random.default_rng(seed)
     cumulative = probabilities.cumsum(1)

@@ -30,10 +30,9 @@ from MonaiSKD.evaluation.predict import predict
 from MonaiSKD.files import atomic_path
 from MonaiSKD.models import Classifier
 
-
 # What decides the students at the end of the stage "features"; rows that differ in other options share it.
 _OF_THE_START = (
-    "students", "initialisation", "selection", "compensation_images", "feature_epochs", "similarities",
+    "image_size", "students", "initialisation", "selection", "compensation_images", "feature_epochs", "similarities",
     "feature_learning_rate",
 )  # fmt: skip
 
@@ -171,9 +170,15 @@ def lend(
 
 def teacher_of(cell: Cell) -> Cell:
     """The cell that fine-tunes the large network on the same images."""
-    return replace(
-        cell, row=replace(cell.row, name=f"teacher-{cell.row.family}", kind="teacher", budget={}, options={})
-    )
+    size = cell.row.options.get("image_size")
+    row = replace(
+        cell.row,
+        name=f"teacher-{cell.row.family}" if size is None else f"teacher-{size}-{cell.row.family}",
+        kind="teacher", taught=False, unlabeled=False,
+        budget={name: value for name, value in cell.row.budget.items() if name != "epochs"},
+        options={} if size is None else {"image_size": size},
+    )  # fmt: skip
+    return replace(cell, row=row)
 
 
 def distilled_of(cell: Cell) -> Cell:
