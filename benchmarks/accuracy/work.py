@@ -128,10 +128,12 @@ def train(
     if cell.row.kind == "student":
         shutil.rmtree(folder / "checkpoints")
     shutil.rmtree(folder / "logs", ignore_errors=True)
+    learned = chosen(next(stage for stage in reversed(stages) if stage.name in ("dual", "teacher")))
+    curve = [round(row["val_auc"], 4) for row in learned.history if row["index"] == learned.index]
     example = torch.zeros(1, 1, network.image_size, network.image_size, device=device)
     return {
         "images": len(pipeline.datalist.of("train")), **scores(predictions, names), "kept": kept, "seconds": seconds,
-        "parameters": count_parameters(network), "multiply_adds": multiply_adds(network, example),
+        "validation_auc": curve, "parameters": count_parameters(network), "multiply_adds": multiply_adds(network, example),
         "image_size": network.image_size,
     }  # fmt: skip
 

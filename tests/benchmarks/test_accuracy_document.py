@@ -59,8 +59,8 @@ Differences are to the row *plain*, on the same seeds.
 
 25 % of the training images:
 
-| data | row | seeds | balanced accuracy % | macro AUC % | ECE % | of it by chance % | difference of balanced accuracy | \
-difference of AUC | training seconds | validation AUC % |
+| data | row | seeds | balanced accuracy % | macro AUC % | ECE % | of it by chance % | \
+difference of balanced accuracy | difference of AUC | training seconds | validation AUC % |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 | cxr | pixels | 1 of 3 | 60.0 | 70.0 | 5.0 | 3.0 |  |  |  | 90.0 |
 | cxr | plain | 3 | 72.0 (67.0 to 77.0) | 82.0 (77.0 to 87.0) | 5.0 | 3.0 | reference | reference | 121 | 90.0 |
