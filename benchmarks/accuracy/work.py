@@ -133,8 +133,8 @@ def train(
     example = torch.zeros(1, 1, network.image_size, network.image_size, device=device)
     return {
         "images": len(pipeline.datalist.of("train")), **scores(predictions, names), "kept": kept, "seconds": seconds,
-        "validation_auc": curve, "parameters": count_parameters(network), "multiply_adds": multiply_adds(network, example),
-        "image_size": network.image_size,
+        "validation_auc": curve, "parameters": count_parameters(network),
+        "multiply_adds": multiply_adds(network, example), "image_size": network.image_size,
     }  # fmt: skip
 
 
