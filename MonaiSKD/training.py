@@ -46,7 +46,7 @@ def train(
         "device": f"$engines.resolve_device('{device}')",
         **(options or {}),
     }
-    chosen.setdefault("class_names", _class_names(data, found.config["class_names"]))
+    chosen.setdefault("class_names", class_names_for(data, found.config["class_names"]))
     if teacher is not None:
         chosen.update(_teacher(teacher))
     run_training(found, chosen)
@@ -71,7 +71,7 @@ def _teacher(text: str) -> dict[str, str]:
     return {"teacher_weights": str(Path(file).resolve()), **({"teacher": name} if name else {})}
 
 
-def _class_names(data: str | Path, expected: list[str]) -> list[str]:
+def class_names_for(data: str | Path, expected: list[str]) -> list[str]:
     """The bundle's order of the classes when the data has the same ones, else the data's own."""
     datalist = load_datalist(data)
     for split in SPLITS:

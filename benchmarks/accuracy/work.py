@@ -29,6 +29,7 @@ from MonaiSKD.evaluation import count_parameters, multiply_adds
 from MonaiSKD.evaluation.predict import predict
 from MonaiSKD.files import atomic_path
 from MonaiSKD.models import Classifier
+from MonaiSKD.training import class_names_for
 
 # What decides the students at the end of the stage "features"; rows that differ in other options share it.
 _OF_THE_START = (
@@ -66,7 +67,7 @@ def do(cell: Cell, places: Places) -> dict[str, Any]:
     logging.disable(logging.INFO)
     device = resolve_device(places.device)
     table, unlabeled = images_of(cell, places)
-    names = find_bundle(cell.bundle).config["class_names"]
+    names = class_names_for(table, find_bundle(cell.bundle).config["class_names"])
     started = time.perf_counter()
     if cell.row.kind in ("pixels", "frozen"):
         found = read_out(cell, places, table, names)
