@@ -150,6 +150,7 @@ def test_a_training_tells_its_way_stops_and_goes_on(tmp_path, phantoms):
     assert (first[-1]["event"], first[-1]["code"], child.returncode) == ("error", 130, 130)
     plan = next(event for event in first if event["event"] == "plan")
     assert plan["stages"] == [
+        {"name": "features", "epochs": 1},
         {"name": "teacher", "epochs": 1},
         {"name": "dual", "epochs": 3},
         {"name": "finetune", "epochs": 1},
