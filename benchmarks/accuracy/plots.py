@@ -112,11 +112,14 @@ def compared(measured: Measured, fraction: int) -> dict[str, list[Point]]:
 
 
 def costs(measured: Measured, data: str, fraction: int) -> list[Point]:
-    """Row, billion multiply-adds, mean balanced accuracy in percent, million parameters; of rows that are networks."""
+    """Row, billion multiply-adds, mean balanced accuracy in percent, million parameters.
+
+    Of rows that are networks and have all their seeds: means over different seeds would not be comparable in a picture.
+    """
     found = []
     for row in measured.table.rows:
         records = [record for record in measured.records(row, data, fraction).values() if "multiply_adds" in record]
-        if records:
+        if len(records) == len(measured.table.seeds):
             value = spread(list(measured.values(row, data, fraction, "balanced_accuracy").values())).mean
             found.append((row, records[0]["multiply_adds"] / 1e9, value, records[0]["parameters"] / 1e6))
     return found

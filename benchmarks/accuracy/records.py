@@ -53,12 +53,13 @@ def circumstances(device: torch.device) -> dict[str, Any]:
 
 
 def commit() -> str:
-    """The commit of this checkout, with a plus where files that git knows have been changed since."""
-    done = subprocess.run(
-        ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"],
-        cwd=HERE, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    return done.stdout.strip() or "unknown"
+    """The commit of this checkout, with a plus where more than the records has been changed since."""
+    asked = [["rev-parse", "--short=12", "HEAD"], ["status", "--porcelain", "--", ":/", ":(exclude)*.jsonl"]]
+    head, changed = (
+        subprocess.run(["git", *words], cwd=HERE, capture_output=True, text=True, check=False).stdout.strip()
+        for words in asked
+    )
+    return f"{head}{'+' if changed else ''}" if head else "unknown"
 
 
 def processor() -> str:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from accuracy.document import draw, section
 from accuracy.plan import Cell, Row, Table, load_table, table_names
-from accuracy.plots import apart
+from accuracy.plots import apart, costs
 from accuracy.records import records_of
 from accuracy.spread import Measured
 from sections import RESULTS
@@ -119,11 +119,12 @@ def test_labels_keep_apart(places, expected):
 
 
 def test_pictures_are_drawn_when_there_is_something_to_compare(tmp_path):
+    table = replace(TABLE, seeds=[0])
     one_share = [record(PLAIN, "cxr", 25, 0, 70), record(BETTER, "cxr", 25, 0, 71), record(PIXELS, "cxr", 25, 0, 60)]
-    assert draw(measured(one_share), tmp_path) == {}
+    assert draw(measured(one_share, table), tmp_path) == {}
     assert not list(tmp_path.iterdir())
     two = [*one_share, record(PLAIN, "cxr", 100, 0, 75), record(LARGE, "cxr", 25, 0, 80)]
-    found = draw(measured(two), tmp_path)
+    found = draw(measured(two, table), tmp_path)
     assert sorted(found) == ["accuracy_made_up_cost.png", "accuracy_made_up_curves.png"]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(found)
 
@@ -134,3 +135,10 @@ def test_every_table_has_its_place_in_the_document_and_its_reference_among_its_r
         table = load_table(name)
         assert table.reference in [row.name for row in table.rows]
         assert document.count(f"<!-- accuracy:{name} -->\n") == document.count(f"<!-- /accuracy:{name} -->") == 1
+
+
+def test_a_picture_shows_only_rows_with_all_their_seeds():
+    found = measured(RECORDS)
+    shown = [(row.name, round(value, 1)) for row, _, value, _ in costs(found, "cxr", 25)]
+    assert shown == [("plain", 72.0), ("better", 78.0)]
+    assert costs(found, "ct", 25) == []
