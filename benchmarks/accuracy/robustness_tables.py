@@ -10,8 +10,9 @@ from sections import RESULTS, table, write_section
 
 from accuracy.corruptions import CORRUPTIONS
 from accuracy.masks import REGIONS
-from accuracy.plan import HERE, SETTINGS, Cell, load_row
+from accuracy.plan import SETTINGS, Cell, load_row
 from MonaiSKD.bundle import find_bundle
+from MonaiSKD.errors import SKDError
 
 Records = list[dict[str, Any]]
 
@@ -26,9 +27,11 @@ def write(records: Records, fraction: int) -> None:
 
 def is_current(record: dict[str, Any]) -> bool:
     """Whether the row of a record is still there and still configured as it was."""
-    if not (HERE / "rows" / f"{record['row']}.json").is_file():
+    try:
+        row = load_row(record["row"])
+    except SKDError:
         return False
-    cell = Cell(load_row(record["row"]), record["data"], record["fraction"], record["seed"])
+    cell = Cell(row, record["data"], record["fraction"], record["seed"])
     return bool(cell.digest == record["digest"])
 
 
