@@ -141,8 +141,7 @@ def demo(out: str | Path, modality: Modality = "brain_mri") -> str:
         "title": f"{modality}, procedural phantoms",
         "image_size": 96,
         "teacher_epochs": 6,
-        "feature_epochs": 5,
-        "epochs": 11,
+        "epochs": 16,
         "finetune_epochs": 3,
     }
     summary = train(modality, folder / "phantoms", folder / "run", options=options)
