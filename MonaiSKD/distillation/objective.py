@@ -21,12 +21,13 @@ class Objective:
     |---|---|---|
     | features | weight `features` | tokens of the large teacher on the same view |
     | teacher | weight `teacher_logits` | logits of the fine-tuned large teacher on the same view |
-    | labels | with `labels` | class-weighted cross-entropy |
-    | skd | with `labels`, ramped over `ramp_epochs` to weight `skd` | EMA teacher's logits on another view |
+    | labels | with `labels`, from `label_start` on | class-weighted cross-entropy |
+    | skd | like labels, ramped over `ramp_epochs` to weight `skd` | EMA teacher's logits on another view |
 
     Args:
         class_weights: [K], see :func:`~MonaiSKD.distillation.labels.class_weights`.
         labels: whether labels and self-distillation take part; without them the teacher alone is followed.
+        label_start: epochs before labels and self-distillation come in.
         similarities: weight of the in-batch similarities within the part "features".
         features, teacher_logits, skd: weights >= 0; 0 leaves the part (and the forward pass it needs) out.
         ramp_epochs: length of the self-distillation ramp.
@@ -38,6 +39,7 @@ class Objective:
 
     class_weights: Tensor
     labels: bool = True
+    label_start: float = 0.0
     similarities: float = 0.0
     features: float = 0.0
     teacher_logits: float = 0.0
@@ -47,6 +49,10 @@ class Objective:
     standardised: bool = True
     coupling: Coupling = "own"
     smoothing: float = 0.0
+
+    def uses_labels(self, epoch: float) -> bool:
+        """Whether labels (and self-distillation) take part at `epoch`, counted from 0."""
+        return self.labels and epoch >= self.label_start
 
     def __call__(
         self,
@@ -71,10 +77,10 @@ class Objective:
         if teacher is not None and self.teacher_logits:
             loss = logit_loss(output.logits, teacher.logits, self.temperature, standardised=False)
             parts["teacher"] = self.teacher_logits * loss
-        if self.labels:
+        if self.uses_labels(epoch):
             parts["labels"] = label_loss(output.logits, labels, self.class_weights, self.smoothing)
             if target is not None:
-                ramp = sigmoid_ramp(epoch, self.ramp_epochs)
+                ramp = sigmoid_ramp(epoch - self.label_start, self.ramp_epochs)
                 loss = logit_loss(output.logits, target, self.temperature, self.standardised)
                 parts["skd"] = self.skd * ramp * loss
         return {"loss": sum(parts.values(), start=output.logits.new_zeros(())), **parts}

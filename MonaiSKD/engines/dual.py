@@ -89,7 +89,7 @@ class DualTrainer(Trainer):
             self.network.train()
         self.optimizer.zero_grad(set_to_none=True)
         with autocast(self.state.device, self.dtype):
-            targets = self._ask_ema(batch)
+            targets = self._ask_ema(batch, epoch)
             teacher = self._ask_teacher(batch)
         # One student after the other: only one graph is in memory at a time.
         parts = {}
@@ -105,8 +105,8 @@ class DualTrainer(Trainer):
         total = sum(parts.pop(f"{index}/loss") for index in range(len(self._learners)))
         return {"loss": total, **parts}
 
-    def _ask_ema(self, batch: dict[str, Tensor]) -> Sequence[Tensor | None]:
-        if self.objective.skd > 0 and self.objective.labels:
+    def _ask_ema(self, batch: dict[str, Tensor], epoch: float) -> Sequence[Tensor | None]:
+        if self.objective.skd > 0 and self.objective.uses_labels(epoch):
             return couple(self.ema(batch["image_2"]), self.objective.coupling)
         return [None] * len(self._learners)
 

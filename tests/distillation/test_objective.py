@@ -20,6 +20,9 @@ def test_without_labels_the_teacher_alone_is_followed():
     teacher, ema = output(9), torch.randn(2, 3)
     before, after = (Objective(torch.ones(3), labels=labels, **weights) for labels in (False, True))
     assert set(before(output(0), LABELS, 0.0, ema, teacher)) == {"loss", "features", "teacher"}
+    late = Objective(torch.ones(3), label_start=2, **weights)
+    assert set(late(output(0), LABELS, 1.9, ema, teacher)) == {"loss", "features", "teacher"}
+    assert set(late(output(0), LABELS, 2.0, ema, teacher)) == {"loss", "features", "teacher", "labels", "skd"}
     assert set(after(output(0), LABELS, 0.0, ema, teacher)) == {"loss", "features", "teacher", "labels", "skd"}
 
 
