@@ -23,7 +23,7 @@ from MonaiSKD.datasets.phantoms import write_phantoms
 DOCUMENT = Path(__file__).parents[1] / "docs" / "label_app.md"
 MODEL = "brain_mri_classification"
 # 60 images are few steps an epoch, so there are more epochs and smaller batches than in the bundle's recipe.
-RECIPE = {"image_size": 96, "batch_size": 8, "teacher_epochs": 16, "epochs": 40, "feature_epochs": 8,
+RECIPE = {"image_size": 96, "batch_size": 8, "teacher_epochs": 16, "epochs": 40, "label_start": 0.2,
           "finetune_epochs": 4}  # fmt: skip
 
 

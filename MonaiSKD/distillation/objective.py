@@ -21,13 +21,13 @@ class Objective:
     |---|---|---|
     | features | weight `features` | tokens of the large teacher on the same view |
     | teacher | weight `teacher_logits` | logits of the fine-tuned large teacher on the same view |
-    | labels | with `labels`, from `label_start` on | class-weighted cross-entropy |
+    | labels | from epoch `label_start` on | class-weighted cross-entropy |
     | skd | like labels, ramped over `ramp_epochs` to weight `skd` | EMA teacher's logits on another view |
 
     Args:
         class_weights: [K], see :func:`~MonaiSKD.distillation.labels.class_weights`.
-        labels: whether labels and self-distillation take part; without them the teacher alone is followed.
-        label_start: epochs before labels and self-distillation come in.
+        label_start: epochs before labels and self-distillation come in, infinity for never. Where no part follows the
+            large teacher there is nothing else to learn from, and it becomes 0.
         similarities: weight of the in-batch similarities within the part "features".
         features, teacher_logits, skd: weights >= 0; 0 leaves the part (and the forward pass it needs) out.
         ramp_epochs: length of the self-distillation ramp.
@@ -38,7 +38,6 @@ class Objective:
     """
 
     class_weights: Tensor
-    labels: bool = True
     label_start: float = 0.0
     similarities: float = 0.0
     features: float = 0.0
@@ -50,9 +49,13 @@ class Objective:
     coupling: Coupling = "own"
     smoothing: float = 0.0
 
+    def __post_init__(self) -> None:
+        if not (self.features or self.teacher_logits):
+            self.label_start = 0.0
+
     def uses_labels(self, epoch: float) -> bool:
         """Whether labels (and self-distillation) take part at `epoch`, counted from 0."""
-        return self.labels and epoch >= self.label_start
+        return epoch >= self.label_start
 
     def __call__(
         self,

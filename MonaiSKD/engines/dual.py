@@ -32,9 +32,9 @@ class DualTrainer(Trainer):
         max_epochs: epochs.
         train_data_loader: yields "image", "image_2", "label" (-1 = unlabeled), "index", "epoch".
         network: the students.
-        ema: their EMA teachers.
         optimizer: over the pair's parameters.
         objective: the loss.
+        ema: their EMA teachers; without them no self-distillation.
         targets: the large teacher; asked only when a part of the loss needs it.
         mixing: of images and labels; None leaves them as they are.
         inferer: its number format is that of the step; float16 adds gradient scaling. Float32 without it.
@@ -51,9 +51,9 @@ class DualTrainer(Trainer):
         max_epochs: int,
         train_data_loader: DataLoader,
         network: StudentPair,
-        ema: EMATeachers,
         optimizer: torch.optim.Optimizer,
         objective: Objective,
+        ema: EMATeachers | None = None,
         targets: TeacherTargets | None = None,
         mixing: Mixing | None = None,
         inferer: AutocastInferer | None = None,
@@ -106,7 +106,7 @@ class DualTrainer(Trainer):
         return {"loss": total, **parts}
 
     def _ask_ema(self, batch: dict[str, Tensor], epoch: float) -> Sequence[Tensor | None]:
-        if self.objective.skd > 0 and self.objective.uses_labels(epoch):
+        if self.ema is not None and self.objective.skd > 0 and self.objective.uses_labels(epoch):
             return couple(self.ema(batch["image_2"]), self.objective.coupling)
         return [None] * len(self._learners)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import torch
 from monai.data import DataLoader
 from monai.handlers import LrScheduleHandler
 
-from MonaiSKD.distillation import EMATeachers, Objective, TeacherTargets
+from MonaiSKD.distillation import Objective, TeacherTargets
 from MonaiSKD.engines.checkpoint import StageCheckpoint
 from MonaiSKD.engines.dual import DualTrainer
 from MonaiSKD.engines.handlers import EpochMeans
@@ -21,7 +22,6 @@ from MonaiSKD.models.pair import StudentPair
 
 def feature_stage(
     pair: StudentPair,
-    ema: EMATeachers,
     teacher: Classifier,
     loader: DataLoader,
     epochs: int,
@@ -39,7 +39,6 @@ def feature_stage(
 
     Args:
         pair: the students, trained in place, with their linear layers to the teacher's width.
-        ema: their EMA teachers; not moved here (see :meth:`~MonaiSKD.engines.Pipeline.learn`).
         teacher: the large network. Before its own stage it is as pretrained.
         loader: all training images, those without labels included; the labels are not looked at.
         epochs: 0 leaves the stage out.
@@ -57,9 +56,8 @@ def feature_stage(
         max_epochs=epochs,
         train_data_loader=loader,
         network=pair,
-        ema=ema,
         optimizer=optimizer,
-        objective=Objective(torch.ones(1), labels=False, features=1.0, similarities=similarities, skd=0.0),
+        objective=Objective(torch.ones(1), label_start=math.inf, features=1.0, similarities=similarities),
         targets=TeacherTargets(teacher, remember),
         inferer=AutocastInferer(dtype),
         max_grad_norm=max_grad_norm,

@@ -82,8 +82,13 @@ class Cell:
 
     @property
     def key(self) -> str:
-        """Its name in the results and its folder."""
+        """Its name in the results."""
         return f"{self.row.name}/{self.data}-{self.fraction}-{self.seed}"
+
+    @property
+    def folder(self) -> str:
+        """Where its run lies: another configuration never goes on with what this one has left."""
+        return f"{self.key}-{self.digest}"
 
     @property
     def family(self) -> dict[str, Any]:

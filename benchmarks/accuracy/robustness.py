@@ -65,7 +65,7 @@ class Trained:
         options, classes = self.cell.options, find_bundle(self.cell.bundle).config["class_names"]
         name = options["teacher" if self.cell.row.kind == "teacher" else "student"]
         network = Classifier(name, len(classes), options["image_size"])
-        load_weights(network, out / "runs" / self.cell.key / MODEL)
+        load_weights(network, out / "runs" / self.cell.folder / MODEL)
         network.temperature.fill_(self.temperature)
         return network.to(device).eval()
 

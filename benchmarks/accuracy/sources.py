@@ -7,14 +7,12 @@ and macro AUC are over the classes that they hold.
 from __future__ import annotations
 
 import argparse
-import csv
 import logging
 import multiprocessing
 import os
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -24,11 +22,11 @@ from sections import RESULTS, table, write_section
 from accuracy.plan import HERE, Cell, load_row
 from accuracy.records import append_record, circumstances, read_records
 from accuracy.robustness_tables import is_current, origin
+from accuracy.subsets import write_list
 from accuracy.work import Places, read_out, train
 from MonaiSKD.bundle import find_bundle
 from MonaiSKD.datasets import DataList, load_datalist
 from MonaiSKD.engines import resolve_device
-from MonaiSKD.files import atomic_path
 
 RECORDS = HERE / "sources.jsonl"
 DATA = "cxr"
@@ -94,16 +92,6 @@ def do(source: str, cell: Cell, places: Places) -> dict[str, Any]:
         "fraction": cell.fraction, "seed": cell.seed, "source": source, "tested": data.class_counts("test"), **found,
         "wall_seconds": round(time.perf_counter() - started, 1), **circumstances(device),
     }  # fmt: skip
-
-
-def write_list(data: DataList, path: Path) -> Path:
-    """Write the data as a CSV."""
-    with atomic_path(path) as beside, beside.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["path", "label", "split", "patient_id"])
-        for case in data.cases:
-            writer.writerow([Path(case.path).resolve(), case.label, case.split, case.patient_id or ""])
-    return path
 
 
 def name(source: str, cell: Cell) -> str:

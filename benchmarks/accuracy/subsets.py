@@ -39,9 +39,15 @@ def write_subset(manifest: Path, percent: int, seed: int, folder: Path) -> tuple
         unlabeled.mkdir(parents=True)
         for number, path in enumerate(rest):
             (unlabeled / f"{number:05}{Path(path).suffix}").symlink_to(Path(path).resolve())
-        with atomic_path(table) as beside, beside.open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.writer(stream)
-            writer.writerow(["path", "label", "split", "patient_id"])
-            for case in data.cases:
-                writer.writerow([Path(case.path).resolve(), case.label, case.split, case.patient_id or ""])
+        write_list(data, table)
     return table, unlabeled if any(unlabeled.iterdir()) else None
+
+
+def write_list(data: DataList, path: Path) -> Path:
+    """Write the data as a CSV."""
+    with atomic_path(path) as beside, beside.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["path", "label", "split", "patient_id"])
+        for case in data.cases:
+            writer.writerow([Path(case.path).resolve(), case.label, case.split, case.patient_id or ""])
+    return path

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import shutil
 import time
@@ -96,14 +94,14 @@ def read_out(cell: Cell, places: Places, table: Path, names: list[str]) -> dict[
         with FileLock(places.out / f"features-{cell.row.family}-{cell.data}.lock"):
             features = readouts.frozen(data, cell.bundle, cell.options, weights_file(cell, places), cache)
     predictions = readouts.readout(features, readouts.labels_of(data))
-    keep(places.out / "runs" / cell.key, predictions)
+    keep(places.out / "runs" / cell.folder, predictions)
     return {"images": len(data.of("train")), **scores(predictions, names)}
 
 
 def train(
     cell: Cell, places: Places, table: Path, unlabeled: Path | None, names: list[str], device: torch.device
 ) -> dict[str, Any]:
-    folder = places.out / "runs" / cell.key
+    folder = places.out / "runs" / cell.folder
     if cell.row.taught:
         lend(cell, teacher_of(cell), "teacher", places, table, names, device)
     if cell.row.kind == "student" and cell.row.unlabeled and cell.options["feature_epochs"]:
@@ -145,7 +143,7 @@ def prepare(cell: Cell, places: Places, table: Path, unlabeled: Path | None, nam
     options = {
         **cell.options,
         "dataset_dir": str(table),
-        "output_dir": str(places.out / "runs" / cell.key),
+        "output_dir": str(places.out / "runs" / cell.folder),
         "class_names": names,
         "device": f"$engines.resolve_device('{places.device}')",
         "unlabeled": None if unlabeled is None else str(unlabeled),
@@ -160,12 +158,12 @@ def lend(
     cell: Cell, lender: Cell, stage: str, places: Places, table: Path, names: list[str], device: torch.device
 ) -> None:
     """Have another cell train a stage once for all rows that share it; this run finds the checkpoint as its own."""
-    source = places.out / "runs" / lender.key / "checkpoints" / f"{stage}.pt"
-    with FileLock(places.out / f"{lender.key.replace('/', '-')}.lock"):
+    source = places.out / "runs" / lender.folder / "checkpoints" / f"{stage}.pt"
+    with FileLock(places.out / f"{lender.folder.replace('/', '-')}.lock"):
         if not (done := source.with_name("done")).exists():
             train(lender, places, table, None, names, device)
             done.touch()
-    target = places.out / "runs" / cell.key / "checkpoints" / source.name
+    target = places.out / "runs" / cell.folder / "checkpoints" / source.name
     if not target.exists():
         with atomic_path(target) as beside:
             shutil.copyfile(source, beside)
@@ -176,7 +174,7 @@ def teacher_of(cell: Cell) -> Cell:
     size = cell.row.options.get("image_size")
     row = replace(
         cell.row,
-        name=f"teacher-{cell.row.family}" if size is None else f"teacher-{size}-{cell.row.family}",
+        name=f"teacher-{cell.row.family}",
         kind="teacher", taught=False, unlabeled=False,
         budget={name: value for name, value in cell.row.budget.items() if name != "epochs"},
         options={} if size is None else {"image_size": size},
@@ -187,8 +185,8 @@ def teacher_of(cell: Cell) -> Cell:
 def distilled_of(cell: Cell) -> Cell:
     """The cell that distils the teacher's features into the students on all training images, without labels."""
     shared = {name: cell.options[name] for name in _OF_THE_START}
-    digest = hashlib.sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()[:8]
-    row = replace(cell.row, name=f"features-{digest}", kind="features", taught=False, budget={}, options=shared)
+    name = f"features-{cell.row.family}"
+    row = replace(cell.row, name=name, kind="features", taught=False, unlabeled=False, budget={}, options=shared)
     return replace(cell, row=row, fraction=100)
 
 

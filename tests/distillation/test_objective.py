@@ -1,5 +1,7 @@
 """Which part of the loss speaks when, and to whom."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -18,12 +20,18 @@ def output(seed: int) -> Output:
 def test_without_labels_the_teacher_alone_is_followed():
     weights = {"features": 1.0, "teacher_logits": 0.5, "skd": 1.0}
     teacher, ema = output(9), torch.randn(2, 3)
-    before, after = (Objective(torch.ones(3), labels=labels, **weights) for labels in (False, True))
+    before, after = (Objective(torch.ones(3), label_start=start, **weights) for start in (math.inf, 0.0))
     assert set(before(output(0), LABELS, 0.0, ema, teacher)) == {"loss", "features", "teacher"}
     late = Objective(torch.ones(3), label_start=2, **weights)
     assert set(late(output(0), LABELS, 1.9, ema, teacher)) == {"loss", "features", "teacher"}
     assert set(late(output(0), LABELS, 2.0, ema, teacher)) == {"loss", "features", "teacher", "labels", "skd"}
     assert set(after(output(0), LABELS, 0.0, ema, teacher)) == {"loss", "features", "teacher", "labels", "skd"}
+
+
+def test_labels_do_not_wait_where_no_teacher_speaks():
+    alone = Objective(torch.ones(3), label_start=2, skd=1.0)
+    assert set(alone(output(0), LABELS, 0.0, torch.randn(2, 3))) == {"loss", "labels", "skd"}
+    assert alone.label_start == 0
 
 
 def test_the_loss_is_the_sum_of_its_parts():

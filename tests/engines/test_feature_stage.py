@@ -38,7 +38,7 @@ def test_students_learn_features_from_images_without_labels(tmp_path):
 
     before = distance()
     stage = feature_stage(
-        pair, ema, teacher, batches(), epochs=20, learning_rate=0.003, output_dir=tmp_path,
+        pair, teacher, batches(), epochs=20, learning_rate=0.003, output_dir=tmp_path,
         device=torch.device("cpu"), weight_decay=0.0, quiet=True,
     )  # fmt: skip
     stage.run()
