@@ -39,6 +39,7 @@ def main() -> None:
     run.add_argument("--seeds", type=int, nargs="+", help="of these seeds only")
     run.add_argument("--only", nargs="+", help="these rows only")
     run.add_argument("--on", nargs="+", help="these data only")
+    run.add_argument("--fractions", type=int, nargs="+", help="these shares of the training images only")
     commands.add_parser("report", help="write tables and plots")
     commands.add_parser("cost", help="measure size and time of the networks")
     add_checks(commands)
@@ -109,6 +110,7 @@ def wanted(cell: Cell, options: argparse.Namespace) -> bool:
         (not options.seeds or cell.seed in options.seeds)
         and (not options.only or cell.row.name in options.only)
         and (not options.on or cell.data in options.on)
+        and (not options.fractions or cell.fraction in options.fractions)
     )
 
 

@@ -136,11 +136,14 @@ class Table:
     references: bool = False
 
     def cells(self) -> Iterator[Cell]:
-        """All cells, the first seed of every row before the second of any."""
+        """All cells, the first seed of every row before the second of any.
+
+        Neighbours differ in their data, so that cells at work at the same time do not wait for a stage they share.
+        """
         for seed in self.seeds:
             for fraction in self.fractions:
-                for data in self.data:
-                    for row in self.rows:
+                for row in self.rows:
+                    for data in self.data:
                         yield Cell(row, data, fraction, seed)
 
 
