@@ -12,8 +12,9 @@ from statistics import fmean
 
 from sections import RESULTS, table, write_section
 
-from accuracy.plan import HERE, Row, load_table, table_names
-from accuracy.plots import draw_cost, draw_learning
+from accuracy.cost import cost_key, read_costs
+from accuracy.plan import HERE, Cell, Row, load_table, table_names
+from accuracy.plots import Costs, draw_latency, draw_learning
 from accuracy.records import read_records, records_of
 from accuracy.spread import Measured, Spread, difference, spread
 from MonaiSKD import __version__
@@ -29,30 +30,32 @@ REFERRED = "ct"
 
 def write_document(document: Path = RESULTS) -> None:
     """Write every table and its pictures into the document."""
-    records = read_records()
+    records, costs = read_records(), read_costs()
     for name in table_names():
         plan = load_table(name)
         measured = Measured(plan, records_of(plan.cells(), records))
-        write_section(document, f"accuracy:{name}", section(measured, draw(measured, document.parent / "images")))
+        write_section(
+            document, f"accuracy:{name}", section(measured, costs, draw(measured, costs, document.parent / "images"))
+        )
 
 
-def draw(measured: Measured, folder: Path) -> dict[str, str]:
+def draw(measured: Measured, costs: Costs, folder: Path) -> dict[str, str]:
     """Draw the pictures that the records suffice for; their descriptions by file name."""
     name = f"accuracy_{measured.table.name}"
     found = {}
     if draw_learning(measured, folder / f"{name}_curves.png"):
         found[f"{name}_curves.png"] = "Balanced accuracy and AUC against the share of the training images"
-    if draw_cost(measured, folder / f"{name}_cost.png"):
-        found[f"{name}_cost.png"] = "Balanced accuracy against multiply-adds"
+    if draw_latency(measured, costs, folder / f"{name}_latency.png"):
+        found[f"{name}_latency.png"] = "Balanced accuracy against time per image"
     return found
 
 
-def section(measured: Measured, pictures: dict[str, str]) -> str:
+def section(measured: Measured, costs: Costs, pictures: dict[str, str]) -> str:
     """The whole section as Markdown."""
     plan = measured.table
     parts = [f"{circumstances(measured)}\n### {plan.title}"]
     parts.append(f"Differences are to the row *{measured.reference.title}*, on the same seeds.")
-    parts += [part for fraction in plan.fractions for part in block(measured, fraction)]
+    parts += [part for fraction in plan.fractions for part in block(measured, costs, fraction)]
     parts += [f"![{description}](images/{name})" for name, description in pictures.items()]
     return "\n\n".join(parts)
 
@@ -69,14 +72,14 @@ def circumstances(measured: Measured) -> str:
     return f"<!-- {'; '.join(said)} -->"
 
 
-def block(measured: Measured, fraction: int) -> list[str]:
+def block(measured: Measured, costs: Costs, fraction: int) -> list[str]:
     """Paragraphs of one share of the training images."""
     plan = measured.table
     rows = {data: [row for row in plan.rows if measured.records(row, data, fraction)] for data in plan.data}
     parts = ["All training images:" if fraction == 100 else f"{fraction} % of the training images:"]
     if any(rows.values()):
         parts.append(table(HEAD, (line(measured, row, data, fraction) for data in plan.data for row in rows[data])))
-        parts.append(sizes(measured, fraction))
+        parts.append(sizes(measured, costs, fraction))
     if missing := [
         f"{row.title} ({', '.join(absent)})"
         for row in plan.rows
@@ -127,17 +130,20 @@ def compared(found: Spread | None) -> str:
     return f"**{text}**" if found.clear else text
 
 
-def sizes(measured: Measured, fraction: int) -> str:
-    """Which networks the rows are: parameters and multiply-adds."""
+def sizes(measured: Measured, costs: Costs, fraction: int) -> str:
+    """Which networks the rows are: parameters, multiply-adds and time of the exported file."""
     titles: dict[str, dict[str, None]] = {}
     for row in measured.table.rows:
         for data in measured.table.data:
             for record in measured.records(row, data, fraction).values():
                 if "parameters" in record:
-                    cost = f"{millions(record['parameters'])} parameters, {record['multiply_adds'] / 1e9:.2g} G"
+                    size = f"{millions(record['parameters'])} parameters"
+                    size += f", {record['multiply_adds'] / 1e9:.2g} G multiply-adds"
+                    pixels = record["image_size"]
+                    if cost := costs.get(cost_key(Cell(row, data, fraction, 0).network, pixels)):
+                        size += f", {cost['milliseconds']:.1f} ms per image"
                     # Titles have commas in them. A row is named once.
-                    size = f"{cost} multiply-adds at {record['image_size']} px"
-                    titles.setdefault(size, {})[f"*{row.title}*"] = None
+                    titles.setdefault(f"{size} at {pixels} px", {})[f"*{row.title}*"] = None
     return "Sizes: " + "; ".join(f"{size}: {', '.join(rows)}" for size, rows in titles.items()) + "." if titles else ""
 
 

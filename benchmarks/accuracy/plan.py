@@ -97,6 +97,11 @@ class Cell:
         return family
 
     @property
+    def network(self) -> str:
+        """timm's name of the network that the cell trains."""
+        return str(self.options["teacher" if self.row.kind == "teacher" else "student"])
+
+    @property
     def options(self) -> dict[str, Any]:
         """Every option of the recipe that is not the bundle's own."""
         if self.row.family is None:

@@ -1,16 +1,18 @@
-"""Pictures of the accuracy tables: learning curves, and accuracy against cost. Drawn without a display."""
+"""Pictures of the accuracy tables: learning curves, and accuracy against latency. Drawn without a display."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from accuracy.plan import Row
+from accuracy.cost import cost_key
+from accuracy.plan import Cell, Row
 from accuracy.spread import Measured, spread
 from MonaiSKD.files import atomic_path
 
@@ -24,6 +26,8 @@ WIDTH, DPI = 10.0, 100
 LINE = 0.21
 
 Point = tuple[Row, float, float, float]
+Costs = Mapping[str, Mapping[str, float]]
+"""What costs.json says of each network."""
 
 
 def draw_learning(measured: Measured, path: Path) -> bool:
@@ -74,15 +78,15 @@ def draw_curve(axes: Axes, measured: Measured, row: Row, data: str, shares: Sequ
     axes.fill_between(shares, lows, highs, color=style["color"], alpha=0.12, linewidth=0)
 
 
-def draw_cost(measured: Measured, path: Path) -> bool:
-    """Balanced accuracy against multiply-adds, at the largest share measured; False without two costs to compare.
+def draw_latency(measured: Measured, costs: Costs, path: Path) -> bool:
+    """Balanced accuracy against time per image, at the largest share measured; False without two times to compare.
 
     One panel per collection, one above the other, with the names of the rows in a column beside it.
     """
-    shares = [fraction for fraction in measured.table.fractions if compared(measured, fraction)]
+    shares = [fraction for fraction in measured.table.fractions if compared(measured, costs, fraction)]
     if not shares:
         return False
-    points = compared(measured, max(shares))
+    points = compared(measured, costs, max(shares))
     height = 1.0 + LINE * max(10, *map(len, points.values()))
     figure = Figure((WIDTH, 0.5 + height * len(points)), layout="constrained")
     for axes, (data, found) in zip(figure.subplots(len(points), squeeze=False)[:, 0], points.items(), strict=True):
@@ -98,30 +102,35 @@ def draw_cost(measured: Measured, path: Path) -> bool:
         axes.spines[["top", "right"]].set_visible(False)
         axes.set(title=TITLES.get(data, data), ylabel=METRICS["balanced_accuracy"])
         label(axes, measured, found, LINE / (height - 0.9))
-    axes.set_xlabel("billion multiply-adds per image")
+    axes.set_xlabel("milliseconds per image, exported file, one thread")
     share = f"{max(shares)} % of the training images"
     figure.suptitle(f"{measured.table.title}: mean over seeds, {share}; parameters in brackets")
     save(figure, path)
     return True
 
 
-def compared(measured: Measured, fraction: int) -> dict[str, list[Point]]:
-    """The collections on which networks of at least two costs are measured, with their points."""
-    points = {data: costs(measured, data, fraction) for data in measured.table.data}
+def compared(measured: Measured, costs: Costs, fraction: int) -> dict[str, list[Point]]:
+    """The collections on which networks of at least two latencies are measured, with their points."""
+    points = {data: latencies(measured, costs, data, fraction) for data in measured.table.data}
     return {data: found for data, found in points.items() if len({f"{cost:.2g}" for _, cost, _, _ in found}) > 1}
 
 
-def costs(measured: Measured, data: str, fraction: int) -> list[Point]:
-    """Row, billion multiply-adds, mean balanced accuracy in percent, million parameters.
+def latencies(measured: Measured, costs: Costs, data: str, fraction: int) -> list[Point]:
+    """Row, milliseconds per image, mean balanced accuracy in percent, million parameters.
 
-    Of rows that are networks and have all their seeds: means over different seeds would not be comparable in a picture.
+    Of rows that are networks and have all the seeds of the reference: means over different seeds would not be
+    comparable in a picture.
     """
+    seeds = measured.records(measured.reference, data, fraction).keys()
     found = []
     for row in measured.table.rows:
-        records = [record for record in measured.records(row, data, fraction).values() if "multiply_adds" in record]
-        if len(records) == len(measured.table.seeds):
-            value = spread(list(measured.values(row, data, fraction, "balanced_accuracy").values())).mean
-            found.append((row, records[0]["multiply_adds"] / 1e9, value, records[0]["parameters"] / 1e6))
+        values = measured.values(row, data, fraction, "balanced_accuracy")
+        if row.kind in ("student", "teacher") and seeds and seeds <= values.keys():
+            cell = Cell(row, data, fraction, 0)
+            cost = costs.get(cost_key(cell.network, cell.options["image_size"]))
+            if cost is not None:
+                value = fmean(values[seed] for seed in seeds)
+                found.append((row, cost["milliseconds"], value, cost["parameters"] / 1e6))
     return found
 
 

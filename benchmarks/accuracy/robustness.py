@@ -62,9 +62,8 @@ class Trained:
 
     def load(self, out: Path, device: torch.device) -> Classifier:
         """The calibrated network from its run folder below `out`."""
-        options, classes = self.cell.options, find_bundle(self.cell.bundle).config["class_names"]
-        name = options["teacher" if self.cell.row.kind == "teacher" else "student"]
-        network = Classifier(name, len(classes), options["image_size"])
+        classes = find_bundle(self.cell.bundle).config["class_names"]
+        network = Classifier(self.cell.network, len(classes), self.cell.options["image_size"])
         load_weights(network, out / "runs" / self.cell.folder / MODEL)
         network.temperature.fill_(self.temperature)
         return network.to(device).eval()

@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 import pytest
+from accuracy.cost import cost_key, network_pairs, read_costs
 from accuracy.document import draw, section
 from accuracy.plan import Cell, Row, Table, load_table, table_names
-from accuracy.plots import apart, costs
+from accuracy.plots import apart, latencies
 from accuracy.records import records_of
 from accuracy.spread import Measured
 from sections import RESULTS
@@ -17,6 +18,11 @@ BETTER = Row("better", "better", "student", "lite", True, False, {}, {"skd": 1.0
 PIXELS = Row("pixels", "pixels", "pixels", None, False, False, {}, {})
 LARGE = Row("large", "large", "teacher", "lite", False, False, {}, {})
 TABLE = Table("made_up", "What is better", [PIXELS, PLAIN, BETTER, LARGE], "plain", ["cxr", "ct"], [25, 100], [0, 1, 2])
+
+COSTS = {
+    cost_key("tf_efficientnet_lite_xs", 80): {"parameters": 1_284_387, "milliseconds": 1.72},
+    cost_key("tf_efficientnet_lite2", 80): {"parameters": 6_100_000, "milliseconds": 4.0},
+}
 
 
 def record(row, data, fraction, seed, accuracy, **more):
@@ -69,7 +75,7 @@ difference of balanced accuracy | difference of AUC | training seconds | validat
 | ct | plain | 1 of 3 | 70.0 | 80.0 | 5.0 | 3.0 | reference | reference | 120 | 90.0 |
 | ct | better | 1 of 3 | 80.0 | 90.0 | 5.0 | 3.0 |  |  | 121 | 90.0 |
 
-Sizes: 1.3 M parameters, 0.023 G multiply-adds at 80 px: *plain*, *better*.
+Sizes: 1.3 M parameters, 0.023 G multiply-adds, 1.7 ms per image at 80 px: *plain*, *better*.
 
 Not measured yet: pixels (ct); large (cxr, ct).
 
@@ -78,31 +84,31 @@ All training images:
 Not measured yet: pixels (cxr, ct); plain (cxr, ct); better (cxr, ct); large (cxr, ct).
 
 ![A curve](images/curve.png)"""
-    assert section(measured(RECORDS), {"curve.png": "A curve"}) == expected
+    assert section(measured(RECORDS), COSTS, {"curve.png": "A curve"}) == expected
 
 
 def test_a_difference_that_may_be_none_is_not_bold():
     text = section(measured([record(row, "cxr", 25, s, v) for row, s, v in (
         (PLAIN, 0, 70), (PLAIN, 1, 72), (BETTER, 0, 70), (BETTER, 1, 73),
-    )]), {})  # fmt: skip
+    )]), {}, {})  # fmt: skip
     # Differences 0 and 1; with one degree of freedom t is 12.706 at 97.5 % and P(|T| > 1) is a half.
     assert "| +0.5 (-5.9 to +6.9), p = 0.500 |" in text
     assert "**" not in text
 
 
 def test_a_record_of_another_configuration_does_not_count():
-    text = section(measured([record(PLAIN, "cxr", 25, 0, 70, digest="other")]), {})
+    text = section(measured([record(PLAIN, "cxr", 25, 0, 70, digest="other")]), {}, {})
     assert "70.0" not in text
     assert text.count("Not measured yet") == 2
 
 
 def test_published_figures_stand_below_ours_where_the_table_asks_for_them():
-    text = section(measured(RECORDS, replace(TABLE, references=True)), {})
+    text = section(measured(RECORDS, replace(TABLE, references=True)), {}, {})
     ours = "| better | 1.3 M | 82.0 | 81.0 | 90.0 |\n| *Self-Trans (DenseNet-169"
     assert ours in text
     assert "| 14 M |  | 85 | 94 |\n| *CovidDenseNet;" in text
     assert text.count("| classifier |") == 1  # not where nothing of ours is measured
-    assert "Self-Trans" not in section(measured(RECORDS), {})
+    assert "Self-Trans" not in section(measured(RECORDS), {}, {})
 
 
 @pytest.mark.parametrize(
@@ -121,11 +127,11 @@ def test_labels_keep_apart(places, expected):
 def test_pictures_are_drawn_when_there_is_something_to_compare(tmp_path):
     table = replace(TABLE, seeds=[0])
     one_share = [record(PLAIN, "cxr", 25, 0, 70), record(BETTER, "cxr", 25, 0, 71), record(PIXELS, "cxr", 25, 0, 60)]
-    assert draw(measured(one_share, table), tmp_path) == {}
+    assert draw(measured(one_share, table), COSTS, tmp_path) == {}
     assert not list(tmp_path.iterdir())
     two = [*one_share, record(PLAIN, "cxr", 100, 0, 75), record(LARGE, "cxr", 25, 0, 80)]
-    found = draw(measured(two, table), tmp_path)
-    assert sorted(found) == ["accuracy_made_up_cost.png", "accuracy_made_up_curves.png"]
+    found = draw(measured(two, table), COSTS, tmp_path)
+    assert sorted(found) == ["accuracy_made_up_curves.png", "accuracy_made_up_latency.png"]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(found)
 
 
@@ -137,8 +143,14 @@ def test_every_table_has_its_place_in_the_document_and_its_reference_among_its_r
         assert document.count(f"<!-- accuracy:{name} -->\n") == document.count(f"<!-- /accuracy:{name} -->") == 1
 
 
-def test_a_picture_shows_only_rows_with_all_their_seeds():
-    found = measured(RECORDS)
-    shown = [(row.name, round(value, 1)) for row, _, value, _ in costs(found, "cxr", 25)]
-    assert shown == [("plain", 72.0), ("better", 78.0)]
-    assert costs(found, "ct", 25) == []
+def test_a_picture_shows_only_rows_with_all_seeds_of_the_reference():
+    found = measured([*RECORDS, record(LARGE, "cxr", 25, 0, 90)])
+    shown = [(row.name, time, round(value, 1), size) for row, time, value, size in latencies(found, COSTS, "cxr", 25)]
+    assert shown == [("plain", 1.72, 72.0, 1.284387), ("better", 1.72, 78.0, 1.284387)]
+    shown = [row.name for row, *_ in latencies(measured([record(LARGE, "ct", 25, 0, 90)]), COSTS, "ct", 25)]
+    assert shown == []
+
+
+def test_every_network_of_the_tables_has_its_cost():
+    known = read_costs()
+    assert [pair for pair in network_pairs() for which in pair if cost_key(*which) not in known] == []
