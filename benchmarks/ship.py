@@ -54,9 +54,11 @@ def ship(bundle: Bundle, run: Path) -> None:
         raise SKDError(run, f"it was trained with another {', '.join(differing)}", "Train without these options")
     if config["contract"]["class_names"] != bundle.config["class_names"]:
         raise SKDError(run, "it was trained on other classes", "Train on the bundle's data")
-    for name in (MODEL, MODEL_FILE):
+    files = (MODEL, MODEL_FILE)
+    for name in files:
         if (size := (run / name).stat().st_size) > LIMIT:
             raise SKDError(run / name, f"it has {size} bytes, more than {LIMIT}", "Train a smaller student")
+    for name in files:
         with atomic_path(bundle.folder / "models" / name) as beside:
             shutil.copyfile(run / name, beside)
     write_json(bundle.folder / "configs" / "metadata.json", {**bundle.metadata, "metrics": metrics_of(run, config)})

@@ -6,9 +6,9 @@ hand, once: a new tables/NAME.json needs the lines `<!-- accuracy:NAME -->` and 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, median
 
 from sections import RESULTS, table, write_section
 
@@ -16,13 +16,14 @@ from accuracy.cost import cost_key, read_costs
 from accuracy.plan import HERE, Cell, Row, load_table, table_names
 from accuracy.plots import Costs, draw_latency, draw_learning
 from accuracy.records import read_records, records_of
-from accuracy.spread import Measured, Spread, difference, spread
+from accuracy.spread import Measured, Record, Spread, difference, spread
 from MonaiSKD import __version__
 from MonaiSKD.files import read_json
 
 HEAD = (
     "data", "row", "seeds", "balanced accuracy %", "macro AUC %", "ECE %", "of it by chance %",
     "difference of balanced accuracy", "difference of AUC", "training seconds", "validation AUC %",
+    "epochs to the reference's",
 )  # fmt: skip
 # The collection that outside references were measured on.
 REFERRED = "ct"
@@ -110,7 +111,28 @@ def line(measured: Measured, row: Row, data: str, fraction: int) -> list[str]:
         *differences,
         f"{fmean(seconds):.0f}" if seconds else "",
         mean(measured.values(row, data, fraction, "macro_auc", "val").values()),
+        epochs_to(records, measured.records(measured.reference, data, fraction)),
     ]  # fmt: skip
+
+
+def epochs_to(records: Mapping[int, Record], reference: Mapping[int, Record]) -> str:
+    """Epochs with labels until the validation AUC that the reference has at best, seed by seed: their median.
+
+    Where a seed never gets there, the number of those that do stands beside the median.
+    """
+    curves = {
+        seed: (record["validation_auc"], max(reference[seed]["validation_auc"]))
+        for seed, record in records.items()
+        if "validation_auc" in record and "validation_auc" in reference.get(seed, {})
+    }
+    needed = [
+        next((epoch for epoch, value in enumerate(curve, 1) if value >= aim), None) for curve, aim in curves.values()
+    ]
+    reached = [epoch for epoch in needed if epoch is not None]
+    if not reached:
+        return f"none of {len(needed)}" if needed else ""
+    text = f"{median(reached):g}"
+    return text if len(reached) == len(needed) else f"{text} ({len(reached)} of {len(needed)})"
 
 
 def mean(values: Iterable[float]) -> str:
