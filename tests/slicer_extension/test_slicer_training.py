@@ -156,7 +156,7 @@ def test_events_become_curves_progress_and_time_left():
     state.consume(event)  # told twice, kept once
     assert state.loss == {"teacher": ([1, 2], [1.0, 0.5]), "dual": ([4], [0.4])}
     assert state.val_auc == {"dual": ([4], [0.8])}
-    assert state.doing == "Training two students"
+    assert state.doing == "Training the students"
     state.consume({"event": "task", "name": "calibrate"})
     assert (state.fraction, state.doing) == (1.0, "Calibrating")
     state.consume({"event": "metrics", "metrics": {"test": {}}, "model": "/m.onnx", "report": "/r.html"})

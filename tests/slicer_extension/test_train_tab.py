@@ -36,7 +36,7 @@ def test_a_training_shows_its_way_and_its_end(world, data, monkeypatch):
     assert not ui.dataEdit.enabled
     wait_until(lambda: epochs_drawn(TrainingView.LOSS) == 5, 30)
     wait_until(lambda: view.leftLabel.text)
-    assert view.doingLabel.text == "Training two students: epoch 4 of 6"
+    assert view.doingLabel.text == "Training the students: epoch 4 of 6"
     assert view.progressBar.value == int(1000 * (2 + 6 * 13 / 24) / 8)
     assert view.leftLabel.text.startswith("about ")
     assert view.logSection.collapsed

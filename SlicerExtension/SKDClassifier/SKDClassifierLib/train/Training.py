@@ -15,7 +15,7 @@ from SKDClassifierLib import Package
 STAGES = {
     "features": "Learning the features of the large network",
     "teacher": "Teaching the large network",
-    "dual": "Training two students",
+    "dual": "Training the students",
     "finetune": "Fine-tuning the best",
 }
 # Of weights files; the package has the same list, but only beside torch.
