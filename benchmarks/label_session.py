@@ -23,8 +23,8 @@ from MonaiSKD.datasets.phantoms import write_phantoms
 DOCUMENT = Path(__file__).parents[1] / "docs" / "label_app.md"
 MODEL = "brain_mri_classification"
 # 60 images are few steps an epoch, so there are more epochs and smaller batches than in the bundle's recipe.
-RECIPE = {"image_size": 96, "batch_size": 8, "teacher_epochs": 16, "epochs": 40, "label_start": 0.2,
-          "finetune_epochs": 4}  # fmt: skip
+RECIPE = {"image_size": 96, "batch_size": 8, "students": 2, "teacher_epochs": 16, "feature_epochs": 0, "epochs": 40,
+          "label_start": 0.2, "features": 1.0, "teacher_logits": 1.0, "finetune_epochs": 4}  # fmt: skip
 
 
 class Session:

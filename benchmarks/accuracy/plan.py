@@ -24,7 +24,7 @@ class Row:
 
     Attributes:
         name: of its file in rows/ and of its family: "skd-lite".
-        title: what tables call it.
+        title: what tables call it; "{teacher}" in the file stands for the family's.
         kind: a trained student, the fine-tuned teacher, or logistic regression on the frozen teacher's features or on
             pixels. ("features" is no row of a table: students that have not seen labels yet, shared by several rows.)
         family: which teacher and student; None for pixels.
@@ -60,6 +60,8 @@ def load_row(name: str) -> Row:
         "kind": "student", "family": family, "taught": False, "unlabeled": False, "budget": {}, "options": {},
         **read_json(path),
     }  # fmt: skip
+    if family is not None:
+        entry["title"] = entry["title"].format(**SETTINGS["families"][family]["options"])
     try:
         return Row(name=name, **entry)
     except TypeError as error:

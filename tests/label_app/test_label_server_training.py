@@ -14,8 +14,9 @@ from MonaiSKD.runtime import Classifier
 
 # The smallest network of timm, without the large teacher's own training.
 RECIPE = {
-    "student": "test_vit", "students": 2, "initialisation": "random", "image_size": 32, "batch_size": 8, "teacher_epochs": 0,
-    "epochs": 2, "feature_epochs": 1, "finetune_epochs": 0, "compensation_images": 0, "allow_leaks": True,
+    "student": "test_vit", "students": 2, "initialisation": "random", "image_size": 32, "batch_size": 8,
+    "teacher_epochs": 0, "epochs": 2, "feature_epochs": 1, "finetune_epochs": 0, "compensation_images": 0,
+    "allow_leaks": True,
 }  # fmt: skip
 
 
