@@ -4,11 +4,14 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import roc_auc_score
 
 from MonaiSKD import Classifier
 from MonaiSKD.bundle import list_bundles
-from MonaiSKD.datasets.phantoms import make_phantom
+from MonaiSKD.datasets.phantoms import PHANTOM_CLASSES, make_phantom
+from MonaiSKD.engines import load_weights
+from MonaiSKD.models import Classifier as Network
 from MonaiSKD.reading import RULES, Image, canonicalise
 
 BUNDLES = {bundle.name: bundle for bundle in list_bundles()}
@@ -30,6 +33,22 @@ def test_the_file_says_what_the_bundle_says(name, classifier) -> None:
     assert contract.student == bundle.recipe["student"]
     assert "not for clinical use" in contract.intended_use
     assert (bundle.folder / "models" / "model.onnx").stat().st_size < 4e6
+
+
+def test_the_weights_and_the_file_are_one_network_and_the_metadata_has_its_metrics(name, classifier) -> None:
+    bundle, contract = BUNDLES[name], classifier.contract
+    network = Network(contract.student, len(contract.class_names), contract.image_size).eval()
+    load_weights(network, bundle.folder / "models" / "model.pt")
+    phantom = make_phantom(name, PHANTOM_CLASSES[name][0], np.random.default_rng(0), size=192)
+    pixels = canonicalise(phantom.pixels, RULES[name])
+    with torch.no_grad():
+        expected = network(torch.from_numpy(pixels)[None, None]).softmax(1)[0].numpy()
+    found = classifier.classify(Image(pixels, None, "phantom", ())).probabilities
+    assert [found[label] for label in contract.class_names] == pytest.approx(expected, abs=0.01)  # 16 bits a weight
+    for split in ("val", "test"):
+        for metric in ("balanced_accuracy", "macro_auc", "ece"):
+            stated = bundle.metadata["metrics"][split][metric]
+            assert stated == pytest.approx(contract.metrics[split][metric], abs=1e-4)
 
 
 def test_a_phantom_of_another_modality_is_atypical(name, classifier) -> None:
