@@ -56,7 +56,10 @@ def section(measured: Measured, costs: Costs, pictures: dict[str, str]) -> str:
     plan = measured.table
     parts = [f"{circumstances(measured)}\n### {plan.title}"]
     parts.append(f"Differences are to the row *{measured.reference.title}*, on the same seeds.")
-    parts += [part for fraction in plan.fractions for part in block(measured, costs, fraction)]
+    blocks = {fraction: block(measured, costs, fraction) for fraction in plan.fractions}
+    parts += [part for found in blocks.values() for part in found]
+    if empty := [f"{fraction} %" for fraction, found in blocks.items() if not found]:
+        parts.append(f"No row has been measured on {', '.join(empty)} of the training images yet.")
     parts += [f"![{description}](images/{name})" for name, description in pictures.items()]
     return "\n\n".join(parts)
 
@@ -74,13 +77,14 @@ def circumstances(measured: Measured) -> str:
 
 
 def block(measured: Measured, costs: Costs, fraction: int) -> list[str]:
-    """Paragraphs of one share of the training images."""
+    """Paragraphs of one share of the training images; none where nothing is measured."""
     plan = measured.table
     rows = {data: [row for row in plan.rows if measured.records(row, data, fraction)] for data in plan.data}
     parts = ["All training images:" if fraction == 100 else f"{fraction} % of the training images:"]
-    if any(rows.values()):
-        parts.append(table(HEAD, (line(measured, row, data, fraction) for data in plan.data for row in rows[data])))
-        parts.append(sizes(measured, costs, fraction))
+    if not any(rows.values()):
+        return []
+    parts.append(table(HEAD, (line(measured, row, data, fraction) for data in plan.data for row in rows[data])))
+    parts.append(sizes(measured, costs, fraction))
     if missing := [
         f"{row.title} ({', '.join(absent)})"
         for row in plan.rows
