@@ -15,8 +15,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from accuracy.records import commit, processor
-
 from MonaiSKD.bundle import Bundle, list_bundles
 from MonaiSKD.engines.runfolder import CONFIG, METRICS, MODEL, MODEL_FILE
 from MonaiSKD.errors import SKDError
@@ -69,9 +67,8 @@ def metrics_of(run: Path, config: dict[str, Any]) -> dict[str, Any]:
     found = read_json(run / METRICS)
     return {
         "command": f"monai-skd train {config['contract']['modality']} DATA --out RUN",
-        "commit": commit(),
-        "machine": processor(),
         "training_data_sha256": config["contract"]["training_data_sha256"],
+        "versions": config["contract"]["versions"],
         "training_minutes": round(found["cost"]["seconds"]["all"] / 60),
         **{
             split: {

@@ -28,6 +28,7 @@ def run(tmp_path, bundle):
     (folder / "model.pt").write_bytes(b"weights")
     (folder / "model.onnx").write_bytes(b"model file")
     contract = {"modality": "lung_ct", "class_names": ["covid", "noncovid"], "training_data_sha256": "abc"}
+    contract["versions"] = {"MonaiSKD": "1.2.3"}
     write(folder / "config.json", {"contract": contract, "recipe": {**bundle.recipe, "quiet": True}})
     split = {"n": 10, "balanced_accuracy": value(0.75), "macro_auc": value(0.8), "ece": value(0.06), "per_class": {}}
     write(folder / "metrics.json", {"val": split, "test": {**split, "n": 20}, "cost": {"seconds": {"all": 600.0}}})
@@ -47,6 +48,7 @@ def test_weights_model_file_and_metrics_arrive_and_the_rest_of_the_metadata_stay
     assert written == {name: entry for name, entry in bundle.metadata.items() if name != "metrics"}
     assert metrics["test"]["images"] == 20
     assert metrics["test"]["macro_auc"] == {"value": 0.8, "low": 0.75, "high": 0.85}
+    assert metrics["versions"] == {"MonaiSKD": "1.2.3"}
     assert metrics["training_minutes"] == 10
     assert metrics["training_data_sha256"] == "abc"
 

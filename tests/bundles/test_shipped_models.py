@@ -42,7 +42,7 @@ def test_the_weights_and_the_file_are_one_network_and_the_metadata_has_its_metri
     phantom = make_phantom(name, PHANTOM_CLASSES[name][0], np.random.default_rng(0), size=192)
     pixels = canonicalise(phantom.pixels, RULES[name])
     with torch.no_grad():
-        expected = network(torch.from_numpy(pixels)[None, None]).softmax(1)[0].numpy()
+        expected = network(torch.from_numpy(pixels)[None]).softmax(1)[0].numpy()
     found = classifier.classify(Image(pixels, None, "phantom", ())).probabilities
     assert [found[label] for label in contract.class_names] == pytest.approx(expected, abs=0.01)  # 16 bits a weight
     for split in ("val", "test"):
