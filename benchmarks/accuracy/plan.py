@@ -108,6 +108,8 @@ class Cell:
         """Every option of the recipe that is not the bundle's own."""
         if self.row.family is None:
             return {}
+        if self.row.kind == "frozen":
+            return {"teacher": self.family["options"]["teacher"]}
         budget = {**SETTINGS["budgets"][str(self.fraction)], **self.row.budget}
         teacher_epochs = budget.pop("teacher_epochs")
         return {

@@ -68,10 +68,12 @@ def draw_learning(measured: Measured, path: Path) -> bool:
 
 
 def draw_curve(axes: Axes, measured: Measured, row: Row, data: str, shares: Sequence[int], name: str) -> None:
-    """One row on one collection."""
-    if not shares:
+    """One row on one collection, over the seeds that it has at all of these shares."""
+    found = [measured.values(row, data, share, name) for share in shares]
+    seeds = set.intersection(*map(set, found)) if found else set()
+    if not seeds:
         return
-    points = [spread(list(measured.values(row, data, share, name).values())) for share in shares]
+    points = [spread([values[seed] for seed in sorted(seeds)]) for values in found]
     means, style = [point.mean for point in points], look(measured, row)
     axes.plot(shares, means, linewidth=1.8, markersize=6, **style)
     lows, highs = zip(*(point.interval or (point.mean, point.mean) for point in points), strict=True)
