@@ -19,8 +19,11 @@ from MonaiSKD.cli import main
 
 FAST = ["--image-size", "32", "--epochs", "2", "--quiet"] + [
     f"--set={text}"
-    for text in ("batch_size=8", "teacher_epochs=1", "feature_epochs=1", "finetune_epochs=1", "compensation_images=8")
-]
+    for text in (
+        "students=2", "batch_size=8", "teacher_epochs=1", "feature_epochs=1", "finetune_epochs=1",
+        "compensation_images=8",
+    )
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
