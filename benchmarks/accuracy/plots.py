@@ -44,7 +44,9 @@ def draw_learning(measured: Measured, path: Path) -> bool:
     rows = [row for row in plan.rows if any(len(shares[row.name, data]) > 1 for data in plan.data)]
     if not rows:
         return False
-    figure = Figure((WIDTH, 5.6 + LINE * len(rows) / 2), layout="constrained")
+    # Two columns of names where they fit beside each other.
+    columns = 2 if max(len(row.title) for row in rows) <= 60 else 1
+    figure = Figure((WIDTH, 5.6 + LINE * len(rows) / columns), layout="constrained")
     panels = figure.subplots(len(METRICS), len(plan.data), squeeze=False, sharex=True)
     for line, name in zip(panels, METRICS, strict=True):
         for axes, data in zip(line, plan.data, strict=True):
@@ -62,7 +64,7 @@ def draw_learning(measured: Measured, path: Path) -> bool:
         axes.set_xlabel("share of the training images (%)")
     figure.suptitle(f"{plan.title}: mean over seeds, band = 95 % interval")
     entries = [Line2D([], [], label=row.title, **look(measured, row)) for row in rows]
-    figure.legend(handles=entries, loc="outside lower center", ncols=2, frameon=False)
+    figure.legend(handles=entries, loc="outside lower center", ncols=columns, frameon=False)
     save(figure, path)
     return True
 
