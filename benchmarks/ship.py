@@ -11,6 +11,7 @@ go to `configs/metadata.json`, whose other entries stay as they are.
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 from MonaiSKD.bundle import Bundle, list_bundles
 from MonaiSKD.engines.runfolder import CONFIG, METRICS, MODEL, MODEL_FILE
 from MonaiSKD.errors import SKDError
-from MonaiSKD.files import atomic_path, read_json, write_json
+from MonaiSKD.files import atomic_path, read_json
 
 LIMIT = 12_000_000  # bytes of one file, since git keeps every version for ever
 # What does not change the weights.
@@ -59,7 +60,9 @@ def ship(bundle: Bundle, run: Path) -> None:
     for name in files:
         with atomic_path(bundle.folder / "models" / name) as beside:
             shutil.copyfile(run / name, beside)
-    write_json(bundle.folder / "configs" / "metadata.json", {**bundle.metadata, "metrics": metrics_of(run, config)})
+    metadata = {**bundle.metadata, "metrics": metrics_of(run, config)}
+    with atomic_path(bundle.folder / "configs" / "metadata.json") as beside:
+        beside.write_text(json.dumps(metadata, indent=4) + "\n", encoding="utf-8")  # as the other configurations
 
 
 def metrics_of(run: Path, config: dict[str, Any]) -> dict[str, Any]:
