@@ -7,7 +7,7 @@ from monai.transforms import Compose, RandFlipd
 from MonaiSKD.transforms.common import augmentation
 
 
-def brain_mri(image_size: int) -> Compose:
+def brain_mri(image_size: int, strength: float = 1.0) -> Compose:
     """Augmentation of canonical brain MR slices under the key "image" (see :func:`~.common.augmentation`)."""
     return augmentation(
         degrees=15,
@@ -15,6 +15,7 @@ def brain_mri(image_size: int) -> Compose:
         translate=0.08,
         gamma=(0.6, 1.7),
         image_size=image_size,
+        strength=strength,
         erase=0.25,
         first=(RandFlipd(keys="image", prob=0.5, spatial_axis=1),),
     )

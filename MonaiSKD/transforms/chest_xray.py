@@ -7,6 +7,14 @@ from monai.transforms import Compose
 from MonaiSKD.transforms.common import augmentation
 
 
-def chest_xray(image_size: int) -> Compose:
+def chest_xray(image_size: int, strength: float = 1.0) -> Compose:
     """Augmentation of canonical chest radiographs under the key "image" (see :func:`~.common.augmentation`)."""
-    return augmentation(degrees=10, scale=0.15, translate=0.08, gamma=(0.7, 1.5), image_size=image_size, erase=0.25)
+    return augmentation(
+        degrees=10,
+        scale=0.15,
+        translate=0.08,
+        gamma=(0.7, 1.5),
+        image_size=image_size,
+        strength=strength,
+        erase=0.25,
+    )

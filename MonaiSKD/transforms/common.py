@@ -21,6 +21,7 @@ def augmentation(
     translate: float,
     gamma: tuple[float, float],
     image_size: int,
+    strength: float = 1.0,
     erase: float = 0.0,
     first: tuple[MapTransform, ...] = (),
 ) -> Compose:
@@ -32,6 +33,8 @@ def augmentation(
         translate: largest shift as a share of the side.
         gamma: range of the exponent of a contrast curve.
         image_size: S in pixels.
+        strength: factor on the ranges of rotation, size and shift; above 1 for images that are framed otherwise than
+            those of training.
         erase: probability that one square of a fifth to a third of the side is blanked.
         first: transforms of the modality's own, applied before.
     """
@@ -42,10 +45,10 @@ def augmentation(
             RandAffined(
                 keys="image",
                 prob=1.0,
-                rotate_range=degrees * 3.14159265 / 180,
-                scale_range=scale,
+                rotate_range=strength * degrees * 3.14159265 / 180,
+                scale_range=strength * scale,
                 shear_range=0.05,
-                translate_range=translate * image_size,
+                translate_range=strength * translate * image_size,
                 padding_mode="zeros",
                 spatial_size=(image_size, image_size),
                 cache_grid=True,

@@ -7,7 +7,7 @@ from monai.transforms import Compose, RandFlipd
 from MonaiSKD.transforms.common import augmentation
 
 
-def lung_ct(image_size: int) -> Compose:
+def lung_ct(image_size: int, strength: float = 1.0) -> Compose:
     """Augmentation of canonical lung CT slices under the key "image" (see :func:`~.common.augmentation`)."""
     return augmentation(
         degrees=12,
@@ -15,6 +15,7 @@ def lung_ct(image_size: int) -> Compose:
         translate=0.08,
         gamma=(0.7, 1.5),
         image_size=image_size,
+        strength=strength,
         erase=0.25,
         first=(RandFlipd(keys="image", prob=0.5, spatial_axis=1),),
     )

@@ -32,7 +32,7 @@ from MonaiSKD.training import class_names_for
 # What decides the students at the end of the stage "features"; rows that differ in other options share it.
 _OF_THE_START = (
     "image_size", "students", "initialisation", "selection", "compensation_images", "feature_epochs", "similarities",
-    "feature_learning_rate",
+    "feature_learning_rate", "augmentation",
 )  # fmt: skip
 
 
@@ -184,7 +184,7 @@ def teacher_of(cell: Cell) -> Cell:
 
 def distilled_of(cell: Cell) -> Cell:
     """The cell that distils the teacher's features into the students on all training images, without labels."""
-    shared = {name: cell.options[name] for name in _OF_THE_START}
+    shared = {name: cell.options[name] for name in _OF_THE_START if name in cell.options}
     name = f"features-{cell.row.family}"
     row = replace(cell.row, name=name, kind="features", taught=False, unlabeled=False, budget={}, options=shared)
     return replace(cell, row=row, fraction=100)

@@ -58,3 +58,19 @@ def test_only_modalities_with_mirror_symmetry_are_mirrored_and_none_is_turned_ov
         upper += bool(view[:32].sum() > view[32:].sum())
     assert upper >= 58
     assert (15 < left < 45) if flips else left >= 58
+
+
+@pytest.mark.parametrize("augmentation", [chest_xray, lung_ct, brain_mri])
+def test_the_strength_moves_an_image_as_many_times_as_far(augmentation):
+    image = torch.zeros(1, 96, 96)
+    image[0, 44:52, 44:52] = 1.0
+
+    def shifts(strength):
+        augment = augmentation(96, strength)
+        augment.set_random_state(seed=2)
+        rows = torch.arange(96.0)
+        views = [torch.as_tensor(augment({"image": image})["image"])[0] > 0.5 for _ in range(60)]
+        return torch.tensor([(view.sum(1) * rows).sum() / view.sum() for view in views if view.any()]).sub(47.5).std()
+
+    assert shifts(0.0) < 1.0
+    assert 1.6 < shifts(2.0) / shifts(1.0) < 2.6
