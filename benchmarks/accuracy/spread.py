@@ -14,6 +14,7 @@ from accuracy.plan import Cell, Row, Table
 Record = dict[str, Any]
 
 CONFIDENCE = 0.95
+FEWEST = 3  # values of an interval: that of two is 25 standard errors wide and reaches beyond 0 and 100 %
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Spread:
 
     Attributes:
         mean: of the values.
-        interval: its 95 % t interval; None where the values do not vary, as of one seed.
+        interval: its 95 % t interval; None of fewer than three values, or where they do not vary.
         p: of the t test that the mean is 0; None with the interval, and where it is not asked.
     """
 
@@ -38,7 +39,7 @@ class Spread:
 
 def spread(values: Sequence[float]) -> Spread:
     """Mean and 95 % t interval of at least one value."""
-    if not vary(values):
+    if not testable(values):
         return Spread(fmean(values), None)
     interval = ttest_1samp(values, 0.0).confidence_interval(CONFIDENCE)
     return Spread(fmean(values), (float(interval.low), float(interval.high)))
@@ -51,16 +52,16 @@ def difference(values: Mapping[int, float], reference: Mapping[int, float]) -> S
         return None
     pairs = [values[seed] for seed in seeds], [reference[seed] for seed in seeds]
     differences = [value - other for value, other in zip(*pairs, strict=True)]
-    if not vary(differences):
+    if not testable(differences):
         return Spread(fmean(differences), None)
     test = ttest_rel(*pairs)
     interval = test.confidence_interval(CONFIDENCE)
     return Spread(fmean(differences), (float(interval.low), float(interval.high)), float(test.pvalue))
 
 
-def vary(values: Sequence[float]) -> bool:
-    """Whether the values differ by more than rounding; equal ones (a row that no seed changes) are no sample."""
-    return max(values) - min(values) > 1e-9
+def testable(values: Sequence[float]) -> bool:
+    """Whether there are enough that differ by more than rounding: equal ones (a row no seed changes) are no sample."""
+    return len(values) >= FEWEST and max(values) - min(values) > 1e-9
 
 
 @dataclass(frozen=True)

@@ -93,10 +93,10 @@ No row has been measured on 100 % of the training images yet.
 
 def test_a_difference_that_may_be_none_is_not_bold():
     text = section(measured([record(row, "cxr", 25, s, v) for row, s, v in (
-        (PLAIN, 0, 70), (PLAIN, 1, 72), (BETTER, 0, 70), (BETTER, 1, 73),
+        (PLAIN, 0, 70), (PLAIN, 1, 72), (PLAIN, 2, 74), (BETTER, 0, 70), (BETTER, 1, 73), (BETTER, 2, 76),
     )]), {}, {})  # fmt: skip
-    # Differences 0 and 1; with one degree of freedom t is 12.706 at 97.5 % and P(|T| > 1) is a half.
-    assert "| +0.5 (-5.9 to +6.9), p = 0.500 |" in text
+    # Differences 0, 1 and 2: t is the root of 3, and with two degrees of freedom P(|T| > t) is 1 - t / sqrt(2 + t²).
+    assert "| +1.0 (-1.5 to +3.5), p = 0.225 |" in text
     assert "**" not in text
 
 

@@ -32,9 +32,15 @@ def test_difference_is_paired_by_seed():
 
 
 def test_clear_on_either_side():
-    assert difference({0: 10.0, 1: 11.1}, {0: 5.0, 1: 6.0}).clear
-    assert difference({0: 5.0, 1: 6.0}, {0: 10.0, 1: 11.1}).clear
-    assert not difference({0: 5.0, 1: 6.0}, {0: 6.0, 1: 5.0}).clear
+    high, low = {0: 10.0, 1: 11.1, 2: 12.0}, {0: 5.0, 1: 6.0, 2: 7.0}
+    assert difference(high, low).clear
+    assert difference(low, high).clear
+    assert not difference(low, {0: 7.0, 1: 6.0, 2: 5.0}).clear
+
+
+def test_two_seeds_have_a_mean_and_no_interval():
+    assert spread([70.0, 80.0]) == Spread(75.0, None)
+    assert difference({0: 10.0, 1: 12.0}, {0: 5.0, 1: 6.0}) == Spread(5.5, None)
 
 
 def test_no_difference_of_fewer_than_two_common_seeds():
@@ -43,6 +49,6 @@ def test_no_difference_of_fewer_than_two_common_seeds():
 
 
 def test_a_difference_that_does_not_vary_is_not_tested():
-    found = difference({0: 3.0, 1: 4.0}, {0: 1.0, 1: 2.0})
+    found = difference({0: 3.0, 1: 4.0, 2: 5.0}, {0: 1.0, 1: 2.0, 2: 3.0})
     assert found == Spread(2.0, None)
     assert not found.clear
