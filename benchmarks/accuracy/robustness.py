@@ -60,11 +60,15 @@ class Trained:
     temperature: float
     missing: list[Condition]
 
+    def weights(self, out: Path) -> Path:
+        """Where its weights lie below `out`, if it was trained there."""
+        return out / "runs" / self.cell.folder / MODEL
+
     def load(self, out: Path, device: torch.device) -> Classifier:
         """The calibrated network from its run folder below `out`."""
         classes = find_bundle(self.cell.bundle).config["class_names"]
         network = Classifier(self.cell.network, len(classes), self.cell.options["image_size"])
-        load_weights(network, out / "runs" / self.cell.folder / MODEL)
+        load_weights(network, self.weights(out))
         network.temperature.fill_(self.temperature)
         return network.to(device).eval()
 
@@ -74,10 +78,18 @@ def measure(options: argparse.Namespace) -> None:
     device = resolve_device(options.device)
     done = {identity(record) for record in read_lines(RECORDS)}
     for data in SETTINGS["data"]:
-        networks = find_trained(options.rows, data, options.fraction, options.seeds, done)
+        networks = at_hand(find_trained(options.rows, data, options.fraction, options.seeds, done), options.out)
         for record in look(data, networks, options.data, options.out, device):
             append_record({**record, **circumstances(device)}, RECORDS)
     robustness_tables.write(read_lines(RECORDS), options.fraction)
+
+
+def at_hand(networks: list[Trained], out: Path) -> list[Trained]:
+    """Those whose weights lie below `out`: a table grows over several sittings, and perhaps machines."""
+    for trained in networks:
+        if trained.missing and not trained.weights(out).exists():
+            print(f"left out: {trained.cell.key}, which was not trained in {out}", flush=True)
+    return [trained for trained in networks if trained.weights(out).exists()]
 
 
 def find_trained(

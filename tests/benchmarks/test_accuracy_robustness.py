@@ -3,6 +3,7 @@
 import pytest
 from accuracy.corruptions import CORRUPTIONS
 from accuracy.plan import Cell, load_row
+from accuracy.robustness import Trained, at_hand
 from accuracy.robustness_tables import is_current, lost, section
 
 ROW = "compensated-lite"
@@ -49,3 +50,16 @@ def test_records_of_other_configurations_do_not_count():
     assert is_current(current)
     assert not is_current({**current, "digest": "0"})
     assert not is_current({**current, "row": "gone"})
+
+
+def test_networks_trained_elsewhere_are_named_and_left_out(tmp_path, capsys):
+    here, elsewhere, measured = (
+        Trained(Cell(load_row(ROW), "cxr", 25, seed), 1.0, missing)
+        for seed, missing in ((0, [("clean", None)]), (1, [("clean", None)]), (2, []))
+    )
+    here.weights(tmp_path).parent.mkdir(parents=True)
+    here.weights(tmp_path).touch()
+    assert at_hand([here, elsewhere, measured], tmp_path) == [here]
+    said = capsys.readouterr().out
+    assert said.startswith(f"left out: {ROW}/cxr-25-1, ")
+    assert said.count("left out") == 1
