@@ -108,7 +108,7 @@ def draw_latency(measured: Measured, costs: Costs, path: Path) -> bool:
         label(axes, measured, found, LINE / (height - 0.9))
     axes.set_xlabel("milliseconds per image, exported file, one thread")
     share = f"{max(shares)} % of the training images"
-    figure.suptitle(f"{measured.table.title}: mean over seeds, {share}; parameters in brackets")
+    figure.suptitle(f"{measured.table.title}: mean over common seeds, {share}; parameters in brackets")
     save(figure, path)
     return True
 
@@ -122,19 +122,21 @@ def compared(measured: Measured, costs: Costs, fraction: int) -> dict[str, list[
 def latencies(measured: Measured, costs: Costs, data: str, fraction: int) -> list[Point]:
     """Row, milliseconds per image, mean balanced accuracy in percent, million parameters.
 
-    Of rows that are networks and have all the seeds of the reference: means over different seeds would not be
-    comparable in a picture.
+    Of networks, over the seeds that all of them have: means over different seeds would not be comparable in a picture.
+    A network that shares no seed with the reference is left out.
     """
-    seeds = measured.records(measured.reference, data, fraction).keys()
+    reference = set(measured.records(measured.reference, data, fraction))
+    networks = [row for row in measured.table.rows if row.kind in ("student", "teacher")]
+    measures = [(row, measured.values(row, data, fraction, "balanced_accuracy")) for row in networks]
+    comparable = [(row, values) for row, values in measures if reference & values.keys()]
+    seeds = reference.intersection(*(values for _, values in comparable))
     found = []
-    for row in measured.table.rows:
-        values = measured.values(row, data, fraction, "balanced_accuracy")
-        if row.kind in ("student", "teacher") and seeds and seeds <= values.keys():
-            cell = Cell(row, data, fraction, 0)
-            cost = costs.get(cost_key(cell.network, cell.options["image_size"]))
-            if cost is not None:
-                value = fmean(values[seed] for seed in seeds)
-                found.append((row, cost["milliseconds"], value, cost["parameters"] / 1e6))
+    for row, values in comparable:
+        cell = Cell(row, data, fraction, 0)
+        cost = costs.get(cost_key(cell.network, cell.options["image_size"]))
+        if cost is not None and seeds:
+            value = fmean(values[seed] for seed in seeds)
+            found.append((row, cost["milliseconds"], value, cost["parameters"] / 1e6))
     return found
 
 
