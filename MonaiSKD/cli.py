@@ -97,7 +97,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--precision", default="float16", choices=["float32", "float16", "int8"], help="of the weights"
     )
     command = add("evaluate", _evaluate, "Measure a trained classifier on labelled images.")
-    command.add_argument("run", metavar="RUN_OR_MODEL", help="run folder, or the model.pt in it")
+    command.add_argument("model", metavar="MODEL", help="run folder, .onnx file, or a bundle's short name")
     command.add_argument("data", metavar="DATA", help="folder, CSV or MONAI datalist")
     command.add_argument("--split", default="test", choices=["train", "val", "test", "all"], help="default: test")
     command.add_argument("--json", metavar="FILE", help="write the metrics there")
@@ -259,12 +259,14 @@ def _setting(text: str) -> tuple[str, Any]:
 
 def _evaluate(options: argparse.Namespace) -> None:
     from MonaiSKD.files import write_json
-    from MonaiSKD.training import evaluate, metrics_table
+    from MonaiSKD.training import evaluate, metrics_table, source_table
 
-    metrics = evaluate(options.run, options.data, options.split, options.device)
+    metrics = evaluate(options.model, options.data, options.split, options.device)
     if options.json:
         write_json(options.json, metrics)
     print(metrics_table({options.split: metrics}))
+    if "by_source" in metrics:
+        print(source_table(metrics["by_source"]))
 
 
 def _check_data(options: argparse.Namespace) -> int:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from MonaiSKD.bundle import find_bundle, run_training
-from MonaiSKD.datasets import SPLITS, load_datalist
+from MonaiSKD.datasets import SPLITS, Case, load_datalist
 from MonaiSKD.errors import SKDError
 from MonaiSKD.files import atomic_path, read_json
 from MonaiSKD.reading import Modality
@@ -88,27 +91,95 @@ def _check_writable(out: Path) -> None:
     (out / "writable.tmp").unlink()
 
 
-def evaluate(run: str | Path, data: str | Path, split: str = "test", device: str = "auto") -> dict[str, Any]:
+def evaluate(model: str | Path, data: str | Path, split: str = "test", device: str = "auto") -> dict[str, Any]:
     """Metrics of a trained student on one split ("train", "val", "test") of a data set, or on "all" of it.
 
-    Raises:
-        SKDError: run folder or data set are not usable, or the data has other classes than the model.
-    """
-    from MonaiSKD.engines import ViewsDataset, eval_loader, load_run, resolve_device
-    from MonaiSKD.evaluation import classification_metrics
-    from MonaiSKD.evaluation.predict import predict
-    from MonaiSKD.transforms import ReadCanonicald
+    Where the data says of at least two sources which image came from which, `by_source` tells the results apart (see
+    :func:`MonaiSKD.evaluation.metrics_by_source`); images of no known source are left out there.
 
-    model = load_run(run)
-    datalist = load_datalist(data, class_names=model.class_names, seed=model.config["recipe"]["seed"])
-    splits = ("train", "val", "test") if split == "all" else (split,)
-    items = [item for name in splits for item in datalist.items(name)]
-    if not items:
+    Args:
+        model: a run folder or its `model.pt`, a model file, or a bundle's short name for the model that it ships. A
+            model file classifies as `monai-skd classify` does, on the processor.
+        data: folder, CSV or MONAI datalist (see :func:`MonaiSKD.datasets.load_datalist`).
+        split: which images.
+        device: "auto", "cpu" or "cuda"; of a run's network.
+
+    Raises:
+        SKDError: model or data set are not usable, the data has other classes, or a model file refuses an image.
+    """
+    from MonaiSKD.evaluation import classification_metrics, metrics_by_source, usual_labels
+
+    answers = _FileAnswers(model) if _is_model_file(model) else _RunAnswers(model, device)
+    datalist = load_datalist(data, class_names=answers.class_names, seed=answers.seed)
+    splits = SPLITS if split == "all" else (split,)
+    cases = [case for name in splits for case in datalist.of(name)]
+    if not cases:
         raise SKDError(data, f"its split {split!r} has no images", "Choose another with --split")
-    transform = ReadCanonicald("image", model.modality, model.network.image_size)
-    loader = eval_loader(ViewsDataset(items, transform), 64)
-    logits, labels = predict(model.network, loader, resolve_device(device))
-    return classification_metrics(logits.softmax(1).numpy(), labels.numpy(), model.class_names)
+    labels = np.array([answers.class_names.index(case.label) for case in cases])
+    probabilities = answers(cases)
+    metrics = classification_metrics(probabilities, labels, answers.class_names)
+    known = [index for index, case in enumerate(cases) if case.source]
+    sources = [case.source for case in cases if case.source]
+    if len(set(sources)) > 1:
+        usual = usual_labels((case.source, case.label) for case in datalist.cases if case.source)
+        given = probabilities.argmax(1)
+        metrics["by_source"] = metrics_by_source(given[known], labels[known], sources, usual, answers.class_names)
+    return metrics
+
+
+def _is_model_file(model: str | Path) -> bool:
+    """Whether it is a model file or the name of a bundle; a run folder holds a model file beside its network."""
+    return Path(model).suffix != ".pt" and not (Path(model) / "config.json").is_file()
+
+
+class _RunAnswers:
+    """Probabilities [N, K] by the network of a run folder."""
+
+    def __init__(self, run: str | Path, device: str) -> None:
+        from MonaiSKD.engines import load_run
+
+        self.run = load_run(run)
+        self.device = device
+        self.class_names = list(self.run.class_names)
+        self.seed: int = self.run.config["recipe"]["seed"]
+
+    def __call__(self, cases: Sequence[Case]) -> npt.NDArray[np.float64]:
+        from MonaiSKD.engines import ViewsDataset, eval_loader, resolve_device
+        from MonaiSKD.evaluation.predict import predict
+        from MonaiSKD.transforms import ReadCanonicald
+
+        items = [{"image": case.path, "label": self.class_names.index(case.label)} for case in cases]
+        transform = ReadCanonicald("image", self.run.modality, self.run.network.image_size)
+        logits, _ = predict(
+            self.run.network, eval_loader(ViewsDataset(items, transform), 64), resolve_device(self.device)
+        )
+        return np.asarray(logits.softmax(1).numpy(), dtype=np.float64)
+
+
+class _FileAnswers:
+    """Probabilities [N, K] by a model file, as `monai-skd classify` gives them."""
+
+    seed = 0
+
+    def __init__(self, model: str | Path) -> None:
+        from MonaiSKD.runtime import Classifier, find_model
+
+        self.classifier = Classifier(find_model(model))
+        self.class_names = list(self.classifier.contract.class_names)
+
+    def __call__(self, cases: Sequence[Case]) -> npt.NDArray[np.float64]:
+        from MonaiSKD.runtime import Failure, Result
+
+        answers = list(self.classifier.many(case.path for case in cases))
+        refused = [answer for answer in answers if isinstance(answer, Failure)]
+        if refused:
+            raise SKDError(
+                f"{len(refused)} of {len(answers)} images",
+                f"the model refuses them, first {refused[0].message}",
+                "Mend or remove them; monai-skd classify names every one",
+            )
+        results = [answer for answer in answers if isinstance(answer, Result)]
+        return np.array([[result.probabilities[name] for name in self.class_names] for result in results])
 
 
 def metrics_table(metrics: Mapping[str, Mapping[str, Any]]) -> str:
@@ -117,6 +188,23 @@ def metrics_table(metrics: Mapping[str, Mapping[str, Any]]) -> str:
     for split, values in metrics.items():
         cells = "".join(f"{_interval(values[name]):22}" for name in ("balanced_accuracy", "macro_auc", "ece"))
         lines.append(f"{split:6}{values['n']:6}  {cells}")
+    return "\n".join(lines)
+
+
+def source_table(by_source: Mapping[str, Any]) -> str:
+    """What :func:`evaluate` found source by source as a text table, in percent."""
+    width = 50
+    lines = [f"{'source':{width}}{'n':>6}  balanced accuracy"]
+    for source, found in by_source["sources"].items():
+        shown = source if len(source) <= width else source[: width - 3] + "..."
+        lines.append(f"{shown:{width}}{found['n']:6}  {100 * found['balanced_accuracy']:.1f}")
+    for title in ("usual", "unusual"):
+        found = by_source[title]
+        if found["n"]:
+            lines.append(
+                f"{f'label {title} for its source':{width}}{found['n']:6}  {100 * found['correct'] / found['n']:.1f} "
+                f"(accuracy); {found['taken_for_usual']} got a wrong label that is usual there"
+            )
     return "\n".join(lines)
 
 

@@ -2,7 +2,7 @@
 
     monai-skd train chest_xray DATA/cxr/manifest.csv --out RUNS/chest_xray   # likewise lung_ct and brain_mri
     python benchmarks/ship.py --runs RUNS
-    python benchmarks/yardsticks.py --data DATA --runs RUNS --teacher DINOV2.safetensors
+    python benchmarks/yardsticks.py --data DATA --teacher DINOV2.safetensors
 
 A run of another recipe than the bundle's own is refused: what a bundle ships is what its configuration makes. Metrics
 go to `configs/metadata.json`, whose other entries stay as they are.

@@ -1,69 +1,79 @@
-"""The three bundles' trained students beside two yardsticks, all measured on the same test images in one table.
+"""The models that the bundles ship beside two yardsticks, and what they do where source and label part.
 
-    python benchmarks/yardsticks.py --data DATA --runs RUNS --teacher DINOV2.safetensors
+    python benchmarks/yardsticks.py --data DATA --teacher DINOV2.safetensors
 
-DATA holds cxr/, ct/ and mri/ with a manifest.csv each, RUNS the folders chest_xray/, lung_ct/ and brain_mri/ that
-`monai-skd train` left. The yardsticks: logistic regression on 24 x 24 pixels, and on the features of a frozen DINOv2
-ViT-S at 224 pixels (class token and mean of the patch tokens); the strength C is chosen on the validation images.
+DATA holds cxr/, ct/ and mri/ with a manifest.csv each. The yardsticks: logistic regression on 24 x 24 pixels, and on
+the features of a frozen DINOv2 ViT-S at 224 pixels (class token and mean of the patch tokens); the strength C is chosen
+on the validation images. Everything is measured on the same test images.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from accuracy.readouts import frozen, labels_of, pixels, readout
-from sections import RESULTS, write_section
+from sections import RESULTS, table, write_section
 
 from MonaiSKD import __version__
-from MonaiSKD.bundle import find_bundle
+from MonaiSKD.bundle import Bundle, list_bundles
 from MonaiSKD.datasets import DataList, load_datalist
-from MonaiSKD.evaluation import classification_metrics
+from MonaiSKD.evaluation import classification_metrics, count_parameters
+from MonaiSKD.models import Classifier
+from MonaiSKD.runtime import find_model, open_model
+from MonaiSKD.training import evaluate
 
-BUNDLES = {"chest_xray": "cxr", "lung_ct": "ct", "brain_mri": "mri"}
+FOLDERS = {"chest_xray": "cxr", "lung_ct": "ct", "brain_mri": "mri"}
 TEACHER = "vit_small_patch14_dinov2"
+HEAD = ["data (test images)", "classifier", "parameters", "balanced accuracy %", "macro AUC %", "ECE %"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--runs", type=Path, required=True)
-    parser.add_argument(
-        "--teacher", type=Path, help="weights of vit_small_patch14_dinov2; without it no second yardstick"
-    )
+    parser.add_argument("--teacher", type=Path, help=f"weights of {TEACHER}; without it no second yardstick")
+    parser.add_argument("--cache", type=Path, default=Path("runs/yardsticks"), help="keeps the features of the teacher")
     options = parser.parse_args()
-    head = [
-        f"<!-- python benchmarks/yardsticks.py --data DATA --runs RUNS --teacher FILE; MonaiSKD {__version__}; "
-        f"{datetime.date.today()} -->",
-        "| data (test images) | classifier | parameters | balanced accuracy % | macro AUC % | ECE % |",
-        "|---|---|---|---|---|---|",
-    ]
-    every = list(head)
-    for bundle, folder in BUNDLES.items():
-        found = rows(bundle, options.data / folder / "manifest.csv", options.runs / bundle, options.teacher)
-        print("\n".join(found), flush=True)
+    options.cache.mkdir(parents=True, exist_ok=True)
+    every: list[list[str]] = []
+    for bundle in list_bundles():
+        manifest = options.data / FOLDERS[bundle.name] / "manifest.csv"
+        metrics = {split: evaluate(bundle.name, manifest, split) for split in ("val", "test")}
+        found = [*yardsticks(bundle, manifest, options), shipped(bundle, metrics["test"])]
+        print("\n".join(map(str, found)), flush=True)
         every += found
-        document = find_bundle(bundle).folder / "docs" / "README.md"
-        write_section(document, "performance", "\n".join(head + found))
+        document = bundle.folder / "docs" / "README.md"
+        write_section(document, "performance", said(HEAD, found))
+        if "by_source" in metrics["test"]:
+            write_section(document, "by_source", by_source(metrics))
     for document in (RESULTS, RESULTS.parents[1] / "README.md"):
-        write_section(document, "performance", "\n".join(every))
+        write_section(document, "performance", said(HEAD, every))
 
 
-def rows(bundle: str, manifest: Path, run: Path, teacher: Path | None) -> list[str]:
-    run_metrics = json.loads((run / "metrics.json").read_text())
-    contract = json.loads((run / "config.json").read_text())["contract"]
-    data = load_datalist(manifest, class_names=contract["class_names"])
-    found = [row(bundle, "pixels 24 x 24 + logistic regression", "", regression(pixels(data, bundle), data))]
-    if teacher is not None:
-        cache = run.parent / f"{TEACHER}_{bundle}.npz"
-        features = frozen(data, bundle, {"teacher": TEACHER}, teacher, cache)
+def said(head: list[str], lines: list[list[str]]) -> str:
+    """A table under the comment that says where it comes from."""
+    origin = f"python benchmarks/yardsticks.py --data DATA --teacher FILE; MonaiSKD {__version__}"
+    return f"<!-- {origin}; {datetime.date.today()} -->\n{table(head, lines)}"
+
+
+def yardsticks(bundle: Bundle, manifest: Path, options: argparse.Namespace) -> list[list[str]]:
+    data = load_datalist(manifest, class_names=bundle.config["class_names"])
+    found = [row(bundle, "pixels 24 x 24 + logistic regression", "", regression(pixels(data, bundle.name), data))]
+    if options.teacher is not None:
+        cache = options.cache / f"{TEACHER}_{bundle.name}.npz"
+        features = frozen(data, bundle.name, {"teacher": TEACHER}, options.teacher, cache)
         found.append(row(bundle, "frozen DINOv2 ViT-S + logistic regression", "22.06 M", regression(features, data)))
-    size = f"{run_metrics['cost']['parameters'] / 1e6:.2f} M"
-    return [*found, row(bundle, f"**{contract['student']}, the bundle's recipe**", size, run_metrics["test"])]
+    return found
+
+
+def shipped(bundle: Bundle, metrics: dict[str, Any]) -> list[str]:
+    contract = open_model(find_model(bundle.name)).contract
+    network = Classifier(contract.student, len(contract.class_names), contract.image_size)
+    size = f"{count_parameters(network) / 1e6:.2f} M"
+    return row(bundle, f"**{contract.student}, the bundle's recipe**", size, metrics)
 
 
 def regression(features: dict[str, np.ndarray], data: DataList) -> dict[str, Any]:
@@ -71,11 +81,24 @@ def regression(features: dict[str, np.ndarray], data: DataList) -> dict[str, Any
     return classification_metrics(logits.softmax(1).numpy(), labels.numpy(), list(data.class_names))
 
 
-def row(bundle: str, name: str, size: str, metrics: dict[str, Any]) -> str:
-    cells = []
-    for key in ("balanced_accuracy", "macro_auc", "ece"):
-        cells.append("{value:.1f} ({low:.1f} to {high:.1f})".format(**{k: 100 * v for k, v in metrics[key].items()}))
-    return f"| {bundle} ({metrics['n']}) | {name} | {size} | {' | '.join(cells)} |"
+def row(bundle: Bundle, name: str, size: str, metrics: dict[str, Any]) -> list[str]:
+    cells = [
+        "{value:.1f} ({low:.1f} to {high:.1f})".format(**{k: 100 * v for k, v in metrics[key].items()})
+        for key in ("balanced_accuracy", "macro_auc", "ece")
+    ]
+    return [f"{bundle.name} ({metrics['n']})", name, size, *cells]
+
+
+def by_source(metrics: dict[str, dict[str, Any]]) -> str:
+    """How many images whose label is usual, and unusual, for their source are told right, in each split."""
+    what = ("images", "right %", "wrong, with a label usual there")
+    head = ["label", *(f"{split}: {text}" for split in metrics for text in what)]
+    lines = []
+    for title in ("usual", "unusual"):
+        found = [of_split["by_source"][title] for of_split in metrics.values()]
+        cells = [(f"{of['n']}", f"{100 * of['correct'] / of['n']:.0f}", f"{of['taken_for_usual']}") for of in found]
+        lines.append([f"{title} for its source", *(cell for three in cells for cell in three)])
+    return said(head, lines)
 
 
 if __name__ == "__main__":

@@ -75,6 +75,39 @@ def test_evaluate_repeats_the_metrics_of_the_run(run, data, tmp_path, capsys):
     assert "balanced accuracy" in capsys.readouterr().out
 
 
+def test_evaluate_takes_a_model_file_and_tells_sources_apart(run, data, tmp_path, capsys):
+    table = tmp_path / "two sources.csv"
+    lines = ["path,label,split,source"]
+    for number, image in enumerate(sorted(data.glob("test/*/*.png"))):
+        lines.append(f"{image},{image.parent.name},test,{'clinic' if number % 3 else 'web'}")
+    table.write_text("\n".join(lines))
+    found = {}
+    for model in (run, run / "model.onnx"):
+        assert main(["evaluate", str(model), str(table), "--json", str(tmp_path / "m.json")]) == 0
+        found[model] = json.loads((tmp_path / "m.json").read_text())
+    network, file = found.values()
+    # The file holds the weights in half precision.
+    assert file["macro_auc"]["value"] == pytest.approx(network["macro_auc"]["value"], abs=0.05)
+    assert file["n"] == network["n"] == 12
+    assert {name: of["n"] for name, of in file["by_source"]["sources"].items()} == {"clinic": 8, "web": 4}
+    assert file["by_source"]["usual"]["n"] + file["by_source"]["unusual"]["n"] == 12
+    printed = capsys.readouterr().out
+    assert "clinic" in printed
+    assert "label usual for its source" in printed
+
+
+def test_evaluate_says_which_images_a_model_file_refuses(run, data, tmp_path, refused):
+    table = tmp_path / "damaged.csv"
+    (tmp_path / "damaged.png").write_bytes(b"no picture")
+    good = sorted(data.glob("test/*/*.png"))
+    lines = [f"{image},{image.parent.name},test" for image in (*good, tmp_path / "damaged.png")]
+    lines[-1] = f"{tmp_path / 'damaged.png'},{good[0].parent.name},test"
+    table.write_text("\n".join(["path,label,split", *lines]))
+    error = refused("evaluate", run / "model.onnx", table)
+    assert "1 of 13 images" in error
+    assert "damaged.png" in error
+
+
 def test_select_writes_a_plan(tmp_path, capsys):
     assert main(["select", "tf_efficientnet_lite2", "tf_efficientnet_lite_xs", "--out", str(tmp_path / "p.json")]) == 0
     assert json.loads((tmp_path / "p.json").read_text())["teacher"] == "tf_efficientnet_lite2"
@@ -232,7 +265,7 @@ def test_pairs_that_do_not_map_and_unknown_names(refused, tmp_path, data):
     assert "mammo" in refused("train", "mammo", data, "--out", tmp_path / "out")
     assert "epoks" in refused(*train(data, tmp_path / "out", "--set", "epoks=3"))
     assert "KEY=VALUE" in refused(*train(data, tmp_path / "out", "--set", "epochs"))
-    assert "config.json" in refused("evaluate", tmp_path, data)
+    assert "holds no model.onnx" in refused("evaluate", tmp_path, data)
 
 
 def test_an_unwritable_folder_is_found_before_training(refused, tmp_path, data):
