@@ -107,7 +107,7 @@ def evaluate(model: str | Path, data: str | Path, split: str = "test", device: s
     Raises:
         SKDError: model or data set are not usable, the data has other classes, or a model file refuses an image.
     """
-    from MonaiSKD.evaluation import classification_metrics, metrics_by_source, usual_labels
+    from MonaiSKD.evaluation import classification_metrics, metrics_by_source
 
     answers = _FileAnswers(model) if _is_model_file(model) else _RunAnswers(model, device)
     datalist = load_datalist(data, class_names=answers.class_names, seed=answers.seed)
@@ -118,12 +118,10 @@ def evaluate(model: str | Path, data: str | Path, split: str = "test", device: s
     labels = np.array([answers.class_names.index(case.label) for case in cases])
     probabilities = answers(cases)
     metrics = classification_metrics(probabilities, labels, answers.class_names)
-    known = [index for index, case in enumerate(cases) if case.source]
-    sources = [case.source for case in cases if case.source]
-    if len(set(sources)) > 1:
-        usual = usual_labels((case.source, case.label) for case in datalist.cases if case.source)
-        given = probabilities.argmax(1)
-        metrics["by_source"] = metrics_by_source(given[known], labels[known], sources, usual, answers.class_names)
+    given = [answers.class_names[index] for index in probabilities.argmax(1)]
+    by_source = metrics_by_source(given, cases, datalist.cases)
+    if by_source is not None:
+        metrics["by_source"] = by_source
     return metrics
 
 

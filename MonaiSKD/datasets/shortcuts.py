@@ -62,7 +62,7 @@ _REMEDIES = {
     "border": "crop all images alike",
     "mean intensity and contrast": "it may be anatomy or the scanner, so test on images of another scanner",
     "file type": "save all images in one format",
-    "source": "take all classes from each source, or test on a source left out of training",
+    "source": "take all classes from each source, or see what evaluate says source by source",
 }
 
 

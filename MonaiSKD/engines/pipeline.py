@@ -42,6 +42,7 @@ from MonaiSKD.evaluation import (
     fit_evidence,
     fit_typicality,
     measure_atypicality,
+    metrics_by_source,
     multiply_adds,
     occlusion_r2,
     peak_memory_bytes,
@@ -137,6 +138,11 @@ class Pipeline:
             }
             for split, (logits, labels) in predictions.items()
         }
+        for split, (logits, _) in predictions.items():
+            given = [names[index] for index in logits.argmax(1).tolist()]
+            by_source = metrics_by_source(given, self.datalist.of(split), self.datalist.cases)
+            if by_source is not None:
+                metrics[split]["by_source"] = by_source
         self.network.temperature.fill_(calibration.temperature)
         save_model(folder, self.network)
         events.emit("task", name="explain")

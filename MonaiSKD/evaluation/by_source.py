@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from MonaiSKD.datasets import Case
+
 Pair = tuple[str, str]
 """A source and a label."""
 
@@ -41,42 +43,36 @@ def usual_labels(pairs: Iterable[Pair]) -> set[Pair]:
     }
 
 
-def metrics_by_source(
-    predicted: npt.ArrayLike,
-    labels: npt.ArrayLike,
-    sources: Sequence[str],
-    usual: set[Pair],
-    class_names: Sequence[str],
-) -> dict[str, Any]:
+def metrics_by_source(predicted: Sequence[str], cases: Sequence[Case], among: Sequence[Case]) -> dict[str, Any] | None:
     """Results source by source, and on images whose label is usual or unusual for their source.
 
     Args:
-        predicted: [N], class indices that the classifier gave.
-        labels: [N], true class indices.
-        sources: N sources.
-        usual: as :func:`usual_labels` finds them in the whole data set.
-        class_names: K names.
+        predicted: N class names that the classifier gave.
+        cases: the N images; those of no known source are left out.
+        among: all images of the data set, which say what is usual (:func:`usual_labels`).
 
     Returns:
         `sources`: name -> `n`, `balanced_accuracy` (in [0, 1], over the classes that occur there), the one with most
         images first; `usual` and `unusual`: `n`, `correct` and `taken_for_usual`, the images that were given a wrong
-        label which is usual for their source.
+        label which is usual for their source. None where fewer than two sources are known.
 
     Raises:
-        ValueError: the three sequences differ in length.
+        ValueError: `predicted` and `cases` differ in length.
 
     Example:
-        >>> found = metrics_by_source([0, 1, 0], [0, 1, 1], ["a", "b", "a"], {("a", "sick"), ("b", "well")},
-        ...                           ["sick", "well"])
+        >>> cases = [Case("1", "sick", source="a"), Case("2", "well", source="b"), Case("3", "well", source="a"),
+        ...          Case("4", "sick", source="a")]
+        >>> found = metrics_by_source(["sick", "well", "sick", "sick"], cases, cases)
         >>> found["sources"]["a"], found["unusual"]
-        ({'n': 2, 'balanced_accuracy': 0.5}, {'n': 1, 'correct': 0, 'taken_for_usual': 1})
+        ({'n': 3, 'balanced_accuracy': 0.5}, {'n': 1, 'correct': 0, 'taken_for_usual': 1})
     """
-    given, true = np.asarray(predicted), np.asarray(labels)
-    if not len(given) == len(true) == len(sources):
-        raise ValueError(f"{len(given)} predictions, {len(true)} labels and {len(sources)} sources do not match")
-    places = np.asarray(sources, dtype=object)
-    expected = np.array([(s, class_names[k]) in usual for s, k in zip(sources, true, strict=True)], dtype=bool)
-    taken = np.array([(s, class_names[k]) in usual for s, k in zip(sources, given, strict=True)], dtype=bool)
+    named = [(given, case.source, case.label) for given, case in zip(predicted, cases, strict=True) if case.source]
+    if len({source for _, source, _ in named}) < 2:
+        return None
+    usual = usual_labels((case.source, case.label) for case in among if case.source)
+    given, sources, true = (np.array(column, dtype=object) for column in zip(*named, strict=True))
+    expected = np.array([(source, label) in usual for _, source, label in named])
+    taken = np.array([(source, guess) in usual for guess, source, _ in named])
 
     def account(chosen: npt.NDArray[np.bool_]) -> dict[str, int]:
         wrong = chosen & (given != true)
@@ -88,8 +84,8 @@ def metrics_by_source(
 
     return {
         "sources": {
-            source: {"n": count, "balanced_accuracy": _balanced(given[places == source], true[places == source])}
-            for source, count in Counter(sources).most_common()
+            source: {"n": count, "balanced_accuracy": _balanced(given[sources == source], true[sources == source])}
+            for source, count in Counter(sources.tolist()).most_common()
         },
         "usual": account(expected),
         "unusual": account(~expected),
@@ -98,4 +94,4 @@ def metrics_by_source(
 
 def _balanced(given: npt.NDArray[Any], true: npt.NDArray[Any]) -> float:
     """Mean recall of the classes that occur (scikit-learn warns where others are predicted)."""
-    return float(np.mean([(given[true == k] == k).mean() for k in np.unique(true)]))
+    return float(np.mean([(given[true == label] == label).mean() for label in set(true)]))

@@ -30,7 +30,8 @@ class ReportData:
         class_names: K names.
         counts: split -> class name -> number of images.
         metrics: split -> result of :func:`MonaiSKD.evaluation.classification_metrics`; where they are known, with what
-            :meth:`MonaiSKD.evaluation.Calibration.account` says, "atypical_share" and "heatmap_r2".
+            :meth:`MonaiSKD.evaluation.Calibration.account` says, "atypical_share", "heatmap_r2", and "by_source" of
+            :func:`MonaiSKD.evaluation.metrics_by_source`.
         probabilities: [N, K], of the test split.
         labels: [N], of the test split.
         curves: panel title -> line name -> (epoch, value) points.
@@ -75,6 +76,7 @@ def write_report(path: str | os.PathLike[str], report: ReportData) -> None:
             overall=_overall_rows(report.metrics),
             per_class=_class_rows(report.metrics, report.class_names),
             thresholds=_threshold_rows(report.metrics, report.class_names),
+            by_source=_source_rows(report.metrics),
             curves=plots.to_data_uri(plots.curves_figure(report.curves)) if report.curves else None,
             test=plots.to_data_uri(_test_figure(report)),
             wrong=int((report.probabilities.argmax(1) != report.labels).sum()),
@@ -185,6 +187,23 @@ def _threshold_rows(
         )
         for name in class_names
     ]
+
+
+def _source_rows(metrics: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Source, or kind of label, and for each split its images and what is right; nothing where no split knows."""
+    found = [of_split.get("by_source") for of_split in metrics.values()]
+    sources = dict.fromkeys(source for of_split in found if of_split for source in of_split["sources"])
+    rows = []
+    for source in sources:
+        of_source = [of_split["sources"].get(source) if of_split else None for of_split in found]
+        rows.append(
+            (source, [(str(of["n"]), _number(of["balanced_accuracy"])) if of else ("0", "") for of in of_source])
+        )
+    for kind in ("usual", "unusual") if sources else ():
+        of_kind = [of_split[kind] if of_split else {"n": 0} for of_split in found]
+        cells = [(str(of["n"]), _number(of["correct"] / of["n"]) if of["n"] else "") for of in of_kind]
+        rows.append((f"label {kind} for its source (accuracy)", cells))
+    return rows
 
 
 def _case(example: Example, class_names: Sequence[str]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from MonaiSKD.datasets import Case
 from MonaiSKD.evaluation import metrics_by_source, usual_labels
 
 PAIRS = [("web", "sick")] * 6 + [("web", "well")] * 2 + [("clinic", "well")] * 7 + [("clinic", "sick")]
@@ -26,31 +27,38 @@ def test_every_source_has_a_usual_label_and_no_label_is_unusual_everywhere(pairs
     assert {label for _, label in usual} == {label for _, label in pairs}
 
 
+def cases_of(pairs):
+    return [Case(str(number), label, source=source) for number, (source, label) in enumerate(pairs)]
+
+
 def test_who_goes_by_the_source_takes_unusual_images_for_usual_ones():
-    names = ["sick", "well"]
-    labels = [names.index(label) for _, label in PAIRS]
-    sources = [source for source, _ in PAIRS]
-    by_source = [0 if source == "web" else 1 for source in sources]
-    found = metrics_by_source(by_source, labels, sources, usual_labels(PAIRS), names)
-    assert found["usual"] == {"n": 13, "correct": 13, "taken_for_usual": 0}
-    assert found["unusual"] == {"n": 3, "correct": 0, "taken_for_usual": 3}
-    assert found["sources"] == {
-        "web": {"n": 8, "balanced_accuracy": 0.5},
-        "clinic": {"n": 8, "balanced_accuracy": 0.5},
+    cases = cases_of(PAIRS)
+    by_source = ["sick" if case.source == "web" else "well" for case in cases]
+    found = metrics_by_source(by_source, cases, cases)
+    assert found == {
+        "sources": {"web": {"n": 8, "balanced_accuracy": 0.5}, "clinic": {"n": 8, "balanced_accuracy": 0.5}},
+        "usual": {"n": 13, "correct": 13, "taken_for_usual": 0},
+        "unusual": {"n": 3, "correct": 0, "taken_for_usual": 3},
     }
-    by_disease = metrics_by_source(labels, labels, sources, usual_labels(PAIRS), names)
+    by_disease = metrics_by_source([case.label for case in cases], cases, cases)
     assert by_disease["unusual"] == {"n": 3, "correct": 3, "taken_for_usual": 0}
 
 
-def test_a_wrong_label_that_is_unusual_too_is_not_taken_for_a_usual_one():
-    usual = {("web", "sick")}
-    found = metrics_by_source([1, 2], [0, 1], ["web", "web"], usual, ["sick", "well", "other"])
-    assert found["usual"] == {"n": 1, "correct": 0, "taken_for_usual": 0}
-    assert found["unusual"] == {"n": 1, "correct": 0, "taken_for_usual": 0}
-    # Recall over the two classes that occur.
-    assert found["sources"]["web"] == {"n": 2, "balanced_accuracy": 0.0}
+def test_what_is_usual_is_told_by_all_images_and_not_by_those_asked():
+    asked = cases_of([("web", "well"), ("clinic", "sick")])
+    found = metrics_by_source(["other", "well"], asked, cases_of(PAIRS))
+    assert found["unusual"] == {"n": 2, "correct": 0, "taken_for_usual": 1}  # "other" is usual nowhere
+    assert found["usual"]["n"] == 0
+    assert found["sources"]["web"] == {"n": 1, "balanced_accuracy": 0.0}
+
+
+def test_images_of_no_known_source_are_left_out_and_one_source_says_nothing():
+    cases = [*cases_of(PAIRS), Case("unknown", "sick")]
+    given = [case.label for case in cases]
+    assert metrics_by_source(given, cases, cases) == metrics_by_source(given[:-1], cases[:-1], cases[:-1])
+    assert metrics_by_source(["sick"] * 6, cases[:6], cases) is None
 
 
 def test_lengths_must_match():
-    with pytest.raises(ValueError, match="2 predictions, 2 labels and 1 sources"):
-        metrics_by_source([0, 1], [0, 1], ["web"], set(), ["sick", "well"])
+    with pytest.raises(ValueError, match="longer"):
+        metrics_by_source(["sick"], cases_of(PAIRS), cases_of(PAIRS))

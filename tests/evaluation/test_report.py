@@ -131,6 +131,26 @@ def test_thresholds_and_what_they_reach(report: ReportData, tmp_path: Path) -> N
     assert "finds 90" in page.text
 
 
+def test_sources_are_told_apart_where_they_are_known(report: ReportData, tmp_path: Path) -> None:
+    by_source = {
+        "sources": {"clinic <1>": {"n": 3, "balanced_accuracy": 0.75}, "web": {"n": 1, "balanced_accuracy": 1.0}},
+        "usual": {"n": 4, "correct": 3, "taken_for_usual": 1},
+        "unusual": {"n": 0, "correct": 0, "taken_for_usual": 0},
+    }
+    test = {**report.metrics["test"], "by_source": by_source}
+    write_report(
+        tmp_path / "report.html", dataclasses.replace(report, metrics={"val": report.metrics["val"], "test": test})
+    )
+    cells = read(tmp_path / "report.html").cells
+    start = cells.index("Source") + 5
+    assert cells[start : start + 4] == ["clinic <1>", "0", "3", "0.750"]  # a blank cell has no data
+    assert cells[start + 4 : start + 8] == ["web", "0", "1", "1.000"]
+    assert cells[start + 8 : start + 12] == ["label usual for its source (accuracy)", "0", "4", "0.750"]
+    assert cells[start + 12 : start + 15] == ["label unusual for its source (accuracy)", "0", "0"]
+    write_report(tmp_path / "plain.html", report)
+    assert "Source" not in read(tmp_path / "plain.html").cells
+
+
 def test_the_most_confident_errors_are_shown_with_their_heat(report: ReportData, tmp_path: Path) -> None:
     image = np.full((1, 64, 64), 0.5, dtype=np.float32)
     heat = np.array([[-1, -1], [-1, 2]], dtype=np.float32)
