@@ -216,7 +216,8 @@ def _interval(value: Mapping[str, float | None]) -> str:
 # The whole method, two students and a taught teacher included, in minutes and whatever the bundles leave out of it.
 _DEMO = {
     "image_size": 96, "students": 2, "compensation_images": 128, "teacher_epochs": 6, "feature_epochs": 0,
-    "epochs": 16, "label_start": 0.33, "finetune_epochs": 3, "features": 1.0, "teacher_logits": 1.0, "skd": 1.0, "learning_rate": 0.002, "smoothing": 0.0,
+    "epochs": 16, "label_start": 0.33, "finetune_epochs": 3, "features": 1.0, "teacher_logits": 1.0, "skd": 1.0,
+    "learning_rate": 0.002, "smoothing": 0.0,
 }  # fmt: skip
 
 
