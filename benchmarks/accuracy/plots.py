@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -24,6 +25,8 @@ METRICS = {"balanced_accuracy": "balanced accuracy (%)", "macro_auc": "macro AUC
 WIDTH, DPI = 10.0, 100
 # Of a label beside the axes, in inches.
 LINE = 0.21
+# Letters on a line of it.
+NAME = 48
 
 Point = tuple[Row, float, float, float]
 Costs = Mapping[str, Mapping[str, float]]
@@ -91,8 +94,11 @@ def draw_latency(measured: Measured, costs: Costs, path: Path) -> bool:
     if not shares:
         return False
     points = compared(measured, costs, max(shares))
-    height = 1.0 + LINE * max(10, *map(len, points.values()))
-    figure = Figure((WIDTH, 0.5 + height * len(points)), layout="constrained")
+    line = LINE * max(
+        1 + network_name(row, parameters).count("\n") for found in points.values() for row, _, _, parameters in found
+    )
+    height = 1.0 + max(10 * LINE, line * max(map(len, points.values())))
+    figure = Figure((WIDTH, 0.7 + height * len(points)), layout="constrained")
     for axes, (data, found) in zip(figure.subplots(len(points), squeeze=False)[:, 0], points.items(), strict=True):
         for row, cost, value, _ in found:
             style = {**look(measured, row), "linestyle": "", "markeredgecolor": "white", "markeredgewidth": 0.5}
@@ -105,10 +111,10 @@ def draw_latency(measured: Measured, costs: Costs, path: Path) -> bool:
         axes.grid(color="#dfe5ea")
         axes.spines[["top", "right"]].set_visible(False)
         axes.set(title=TITLES.get(data, data), ylabel=METRICS["balanced_accuracy"])
-        label(axes, measured, found, LINE / (height - 0.9))
+        label(axes, measured, found, line / (height - 0.9))
     axes.set_xlabel("milliseconds per image, exported file, one thread")
     share = f"{max(shares)} % of the training images"
-    figure.suptitle(f"{measured.table.title}: mean over common seeds, {share}; parameters in brackets")
+    figure.suptitle(f"{measured.table.title}\nmean over common seeds, {share}; parameters in brackets")
     save(figure, path)
     return True
 
@@ -149,9 +155,14 @@ def label(axes: Axes, measured: Measured, points: Sequence[Point], gap: float) -
         tie = {"arrowstyle": "-", "color": look(measured, row)["color"], "linewidth": 0.8, "alpha": 0.7}
         tie |= {"shrinkA": 0, "shrinkB": 4, "relpos": (0, 0.5)}
         axes.annotate(
-            f"{row.title} ({parameters:.2g} M)", (cost, value), (1.04, place),
+            network_name(row, parameters), (cost, value), (1.04, place),
             textcoords="axes fraction", va="center", fontsize=10, arrowprops=tie,
         )  # fmt: skip
+
+
+def network_name(row: Row, parameters: float) -> str:
+    """A network beside the axes: title and million parameters, on two lines where they are long."""
+    return textwrap.fill(f"{row.title} ({parameters:.2g}\u00a0M)", NAME)
 
 
 def apart(places: Sequence[float], gap: float) -> list[float]:
