@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from accuracy.plan import SETTINGS
 from accuracy.readouts import frozen, labels_of, pixels, readout
 from sections import RESULTS, table, write_section
 
@@ -26,7 +27,7 @@ from MonaiSKD.models import Classifier
 from MonaiSKD.runtime import find_model, open_model
 from MonaiSKD.training import evaluate
 
-FOLDERS = {"chest_xray": "cxr", "lung_ct": "ct", "brain_mri": "mri"}
+FOLDERS = {bundle: folder for folder, bundle in SETTINGS["data"].items()}
 TEACHER = "vit_small_patch14_dinov2"
 HEAD = ["data (test images)", "classifier", "parameters", "balanced accuracy %", "macro AUC %", "ECE %"]
 

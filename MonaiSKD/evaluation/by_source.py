@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.metrics import recall_score
 
 from MonaiSKD.datasets import Case
 
@@ -84,7 +85,7 @@ def metrics_by_source(predicted: Sequence[str], cases: Sequence[Case], among: Se
 
     return {
         "sources": {
-            source: {"n": count, "balanced_accuracy": _balanced(given[sources == source], true[sources == source])}
+            source: {"n": count, "balanced_accuracy": _mean_recall(true[sources == source], given[sources == source])}
             for source, count in Counter(sources.tolist()).most_common()
         },
         "usual": account(expected),
@@ -92,6 +93,6 @@ def metrics_by_source(predicted: Sequence[str], cases: Sequence[Case], among: Se
     }
 
 
-def _balanced(given: npt.NDArray[Any], true: npt.NDArray[Any]) -> float:
-    """Mean recall of the classes that occur (scikit-learn warns where others are predicted)."""
-    return float(np.mean([(given[true == label] == label).mean() for label in set(true)]))
+def _mean_recall(true: npt.NDArray[Any], given: npt.NDArray[Any]) -> float:
+    """Over the classes that occur; scikit-learn's balanced accuracy warns where others are given."""
+    return float(recall_score(true.tolist(), given.tolist(), labels=sorted(set(true)), average="macro"))
