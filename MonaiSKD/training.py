@@ -166,18 +166,22 @@ class _FileAnswers:
         self.class_names = list(self.classifier.contract.class_names)
 
     def __call__(self, cases: Sequence[Case]) -> npt.NDArray[np.float64]:
-        from MonaiSKD.runtime import Failure, Result
-
-        answers = list(self.classifier.many(case.path for case in cases))
-        refused = [answer for answer in answers if isinstance(answer, Failure)]
+        rows: list[list[float]] = []
+        refused: list[SKDError] = []
+        for case in cases:  # not Classifier.many, which answers a file of several volumes several times
+            try:
+                result = self.classifier(case.path, heatmaps=False)
+            except SKDError as error:
+                refused.append(error)
+                continue
+            rows.append([result.probabilities[name] for name in self.class_names])
         if refused:
             raise SKDError(
-                f"{len(refused)} of {len(answers)} images",
-                f"the model refuses them, first {refused[0].message}",
+                f"{len(refused)} of {len(cases)} images",
+                f"the model refuses them, first {refused[0].thing}: {refused[0].cause}",
                 "Mend or remove them; monai-skd classify names every one",
             )
-        results = [answer for answer in answers if isinstance(answer, Result)]
-        return np.array([[result.probabilities[name] for name in self.class_names] for result in results])
+        return np.array(rows)
 
 
 def metrics_table(metrics: Mapping[str, Mapping[str, Any]]) -> str:

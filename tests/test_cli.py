@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pydicom.data import get_testdata_file
 
+from MonaiSKD import Classifier
 from MonaiSKD.cli import main
 
 FAST = ["--image-size", "32", "--epochs", "2", "--quiet"] + [
@@ -96,13 +98,27 @@ def test_evaluate_takes_a_model_file_and_tells_sources_apart(run, data, tmp_path
     assert "label usual for its source" in printed
 
 
+def test_evaluate_by_a_model_file_keeps_answers_and_labels_together(run, data, tmp_path):
+    """A wrong label on the first image, a DICOM file, is one wrong answer of thirteen: nothing is shifted."""
+    pictures = sorted(data.glob("test/*/*.png"))
+    slice_of_mr = get_testdata_file("MR_small.dcm")
+    classifier = Classifier(run / "model.onnx")
+    wrong = next(n for n in classifier.contract.class_names if n != classifier(slice_of_mr).label)
+    labelled = [(slice_of_mr, wrong), *((picture, classifier(picture).label) for picture in pictures)]
+    lines = [f"{path},{label},test" for path, label in labelled]
+    lines += [f"{picture},{picture.parent.name},train" for picture in sorted(data.glob("train/*/*.png"))]
+    table = tmp_path / "mixed.csv"
+    table.write_text("\n".join(["path,label,split", *lines]))
+    assert main(["evaluate", str(run / "model.onnx"), str(table), "--json", str(tmp_path / "m.json")]) == 0
+    assert json.loads((tmp_path / "m.json").read_text())["accuracy"]["value"] == pytest.approx(12 / 13)
+
+
 def test_evaluate_says_which_images_a_model_file_refuses(run, data, tmp_path, refused):
     table = tmp_path / "damaged.csv"
     (tmp_path / "damaged.png").write_bytes(b"no picture")
     good = sorted(data.glob("test/*/*.png"))
-    lines = [f"{image},{image.parent.name},test" for image in (*good, tmp_path / "damaged.png")]
-    lines[-1] = f"{tmp_path / 'damaged.png'},{good[0].parent.name},test"
-    table.write_text("\n".join(["path,label,split", *lines]))
+    lines = [f"{image},{image.parent.name},test" for image in good]
+    table.write_text("\n".join(["path,label,split", *lines, f"damaged.png,{good[0].parent.name},test"]))
     error = refused("evaluate", run / "model.onnx", table)
     assert "1 of 13 images" in error
     assert "damaged.png" in error
