@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -20,24 +19,32 @@ _NOBODY = {"", "0", "none", "unknown", "anon", "anonymous", "anonymized", "anony
 
 
 def with_patients(cases: Sequence[Case]) -> tuple[Case, ...]:
-    """Give DICOM images without a `patient_id` a pseudonym by which those of one patient are known.
+    """Give DICOM images without a `patient_id` a number by which those of one patient are known.
 
-    The pseudonym is made of Patient ID and its issuer (PS3.3 C.7.1.1) by SHA-256, so that no output names the patient.
+    Patients are told apart by Patient ID and its issuer (PS3.3 C.7.1.1) and numbered in the order of their images'
+    paths, so that nothing written down later leads back to an ID, as a digest of it would for whoever tries all IDs.
     An ID that all DICOM images share says nothing and is left out, as is one that stands for "removed".
 
     Args:
         cases: any images; other formats, and files that cannot be read, stay as they are.
     """
-    unknown = [case for case in cases if case.patient_id is None]
+    unknown = sorted((case for case in cases if case.patient_id is None), key=lambda case: case.path)
     with ThreadPoolExecutor() as threads:
-        found = dict(zip((case.path for case in unknown), threads.map(_pseudonym, unknown), strict=True))
-    names = [name for name in found.values() if name is not None]
-    if len(set(names)) < 2:
+        shown = dict(zip((case.path for case in unknown), threads.map(_patient, unknown), strict=True))
+    patients = list(dict.fromkeys(patient for patient in shown.values() if patient is not None))
+    if len(patients) < 2:
         return tuple(cases)
-    return tuple(replace(case, patient_id=found[case.path]) if case.path in found else case for case in cases)
+    names = {patient: f"patient {number}" for number, patient in enumerate(patients, 1)}
+    return tuple(
+        replace(case, patient_id=names[patient])
+        if case.patient_id is None and (patient := shown[case.path]) is not None
+        else case
+        for case in cases
+    )
 
 
-def _pseudonym(case: Case) -> str | None:
+def _patient(case: Case) -> tuple[str, str] | None:
+    """Issuer and number, where the image names a patient."""
     try:
         with Path(case.path).open("rb") as stream:
             if not looks_like_dicom(stream.read(_HEAD)):
@@ -46,6 +53,4 @@ def _pseudonym(case: Case) -> str | None:
         number, issuer = text(header, "PatientID").strip(), text(header, "IssuerOfPatientID").strip()
     except (SKDError, OSError):  # the check of the images tells of it, with its remedy
         return None
-    if number.lower() in _NOBODY:
-        return None
-    return "patient " + hashlib.sha256(f"{issuer}\0{number}".encode()).hexdigest()[:12]
+    return None if number.lower() in _NOBODY else (issuer, number)

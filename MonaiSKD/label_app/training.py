@@ -7,7 +7,6 @@ process this starts `monai-skd train`, whose events become those lines.
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import os
 import subprocess
@@ -110,24 +109,11 @@ def training_set(datastore: ReaderDatastore) -> tuple[list[tuple[Path, str]], st
 
 
 def write_labels(images: Sequence[tuple[Path, str]], path: Path) -> None:
-    """A data set as `monai-skd train` takes it; a patient's DICOM images are kept together, under a digest."""
+    """A data set as `monai-skd train` takes it, which keeps the DICOM images of one patient together by itself."""
     with atomic_path(path) as beside, beside.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(("path", "label", "patient_id"))
-        writer.writerows((str(image), label, _patient(image)) for image, label in images)
-
-
-def _patient(image: Path) -> str:
-    from MonaiSKD.reading.dicom.dataset import identity, looks_like_dicom, open_dataset
-
-    with image.open("rb") as stream:
-        if not looks_like_dicom(stream.read(512)):
-            return ""
-    try:
-        number = identity(open_dataset(image, pixels=False)).patient_id
-    except SKDError:  # the training says what is wrong with the file
-        return ""
-    return hashlib.sha256(number.encode("utf-8", "surrogatepass")).hexdigest()[:16] if number else ""
+        writer.writerow(("path", "label"))
+        writer.writerows((str(image), label) for image, label in images)
 
 
 def _events(bundle: Bundle, labels: Path, out: Path, options: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

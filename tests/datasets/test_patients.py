@@ -24,13 +24,16 @@ def known(*cases: Case) -> list[str | None]:
     return [case.patient_id for case in with_patients(cases)]
 
 
-def test_images_of_one_patient_are_joined_under_a_pseudonym(tmp_path):
+def test_images_of_one_patient_are_joined_under_a_number_that_tells_nothing_of_the_id(tmp_path):
     cases = [dicom(tmp_path / f"{n}.dcm", patient) for n, patient in enumerate(("4711", "4711 ", "0815"))]
-    first, second, third = known(*cases)
-    assert first == second != third
-    assert first.startswith("patient ")
-    assert not {"4711", "0815"} & set(f"{first}{third}".split())
-    assert known(*cases) == [first, second, third]
+    assert known(*cases) == ["patient 1", "patient 1", "patient 2"]
+    others = [dicom(tmp_path / f"{n}.dcm", patient) for n, patient in enumerate(("a", "a", "b"))]
+    assert known(*others) == known(*cases)
+
+
+def test_numbers_follow_the_paths_and_not_the_order_of_the_list(tmp_path):
+    cases = [dicom(tmp_path / f"{n}.dcm", patient) for n, patient in enumerate(("x", "y", "x", "z"))]
+    assert known(*reversed(cases)) == known(*cases)[::-1] == ["patient 3", "patient 1", "patient 2", "patient 1"]
 
 
 def test_the_same_number_of_two_hospitals_is_two_patients(tmp_path):
