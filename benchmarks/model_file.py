@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from accuracy.plan import SETTINGS
 from sections import RESULTS, table, write_section
 from sklearn.metrics import roc_auc_score
 from torch.nn import functional
@@ -30,7 +31,7 @@ from MonaiSKD.reading import RULES, read_image
 from MonaiSKD.reporting import heat_values
 from MonaiSKD.runtime import HeatMap, ModelFile, open_model
 
-FOLDERS = {"chest_xray": "cxr", "lung_ct": "ct", "brain_mri": "mri"}
+FOLDERS = {bundle: folder for folder, bundle in SETTINGS["data"].items()}
 # Large enough for every student; what is larger would only cost time.
 SIDE = 224
 SEED = 0
@@ -177,13 +178,10 @@ def auroc(typical: np.ndarray, atypical: np.ndarray) -> float:
     return float(roc_auc_score(truth, np.r_[typical, atypical]))
 
 
-def known_rows(tables: int) -> list[list[list[str]]]:
+def known_rows(document: str, tables: int) -> list[list[list[str]]]:
     """The rows that the section of the document has, table by table, head and rule left out."""
-    section = (
-        RESULTS.read_text(encoding="utf-8").partition("<!-- model_file -->")[2].partition("<!-- /model_file -->")[0]
-    )
     found: list[list[list[str]]] = []
-    for line in section.splitlines():
+    for line in document.partition("<!-- model_file -->")[2].partition("<!-- /model_file -->")[0].splitlines():
         if line.startswith("| model "):
             found.append([])
         elif line.startswith("|") and not line.startswith("| ---"):
@@ -200,7 +198,7 @@ def main() -> None:
     precision: list[list[str]] = []
     deletion: list[list[str]] = []
     atypical: list[list[str]] = []
-    every, known = (precision, deletion, atypical), known_rows(3)
+    every, known = (precision, deletion, atypical), known_rows(RESULTS.read_text(encoding="utf-8"), 3)
     with tempfile.TemporaryDirectory() as folder:
         for modality in FOLDERS:
             if not (options.runs / modality / "model.pt").is_file():
