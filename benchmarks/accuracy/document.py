@@ -1,4 +1,4 @@
-"""The accuracy tables as sections of docs/results.md: one per file in tables/, with its pictures.
+"""The accuracy tables as sections of docs/results.md: the targets, and one per file in tables/, with its pictures.
 
 A section holds what results.jsonl has of the cells as they are configured now. Its place in the document is marked by
 hand, once: a new tables/NAME.json needs the lines `<!-- accuracy:NAME -->` and `<!-- /accuracy:NAME -->` there.
@@ -12,6 +12,7 @@ from statistics import fmean, median
 
 from sections import RESULTS, table, write_section
 
+from accuracy import targets
 from accuracy.cost import cost_key, read_costs
 from accuracy.plan import HERE, Cell, Row, load_table, table_names
 from accuracy.plots import Costs, draw_latency, draw_learning
@@ -25,6 +26,7 @@ HEAD = (
     "difference of balanced accuracy", "difference of AUC", "training seconds", "validation AUC %",
     "epochs to the reference's",
 )  # fmt: skip
+ORIGIN = f"<!-- python benchmarks/accuracy report; MonaiSKD {__version__} -->"
 # The collection that outside references were measured on.
 REFERRED = "ct"
 
@@ -32,6 +34,7 @@ REFERRED = "ct"
 def write_document(document: Path = RESULTS) -> None:
     """Write every table and its pictures into the document."""
     records, costs = read_records(), read_costs()
+    write_section(document, "accuracy:targets", f"{ORIGIN}\n{targets.section(records, costs)}")
     for name in table_names():
         plan = load_table(name)
         measured = Measured(plan, records_of(plan.cells(), records))
