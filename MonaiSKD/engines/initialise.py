@@ -72,6 +72,8 @@ def initialise_students(
     reports: list[CompensationReport] = []
     if initialisation == "selection":
         weights = teacher.module.state_dict()
+        for network in students:
+            network.normalise_as(teacher.mean, teacher.std)
         images = None if compensation is None else students[0].prepare(compensation)
         for phase, network in enumerate(students):
             options = dict(selection or {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import timm
@@ -70,7 +71,10 @@ class Classifier(nn.Module):
         output: logits [N, K], divided by :attr:`temperature`.
 
     Attributes:
-        temperature: 1 until calibration sets it; part of the state dict, so that weights never travel without it.
+        temperature: 1 until calibration sets it.
+        mean, std: per channel, of the input in [0, 1]: the network's own, or its teacher's where it has the teacher's
+            weights. Like the temperature they are part of the state dict, so that weights never travel without them;
+            a state dict without them, as files of version 0.2 have, leaves the network's own.
 
     Raises:
         SKDError: see :func:`build_backbone`.
@@ -98,8 +102,8 @@ class Classifier(nn.Module):
         self.num_classes = num_classes
         config = self.backbone.default_cfg
         _small_head(self.backbone.get_classifier())
-        self.register_buffer("mean", torch.tensor(config["mean"]).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(config["std"]).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(config["mean"]).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(config["std"]).view(1, 3, 1, 1))
         self.register_buffer("temperature", torch.ones(()))
         # Depthwise convolutions run about half as fast again in this layout on CPU and GPU alike.
         if any(isinstance(module, nn.Conv2d) and module.groups > 1 for module in self.backbone.modules()):
@@ -109,6 +113,16 @@ class Classifier(nn.Module):
     def num_features(self) -> int:
         """C, the width of :attr:`Output.tokens`."""
         return int(self.backbone.num_features)
+
+    def normalise_as(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        """Take over another network's normalisation, whose weights this one is about to get."""
+        self.mean.copy_(torch.tensor(mean).view(1, 3, 1, 1))
+        self.std.copy_(torch.tensor(std).view(1, 3, 1, 1))
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        for name in ("mean", "std"):
+            state_dict.setdefault(prefix + name, getattr(self, name))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def prepare(self, images: Tensor) -> Tensor:
         """Canonical images [N, 1, H, W] -> normalised network input [N, 3, S, S]."""

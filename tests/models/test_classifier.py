@@ -44,6 +44,23 @@ def test_the_temperature_divides_the_logits_and_travels_with_the_weights():
         assert torch.allclose(again(images), before / 2)
 
 
+def test_another_networks_normalisation_travels_with_the_weights():
+    network = Classifier("tf_efficientnet_lite_xs", 2, 32)
+    network.normalise_as((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+    other = Classifier("tf_efficientnet_lite_xs", 2, 32)
+    other.load_state_dict(network.state_dict())
+    assert torch.allclose(other.prepare(torch.full((1, 1, 32, 32), 0.9))[0, :, 0, 0], torch.tensor([2.0, 1.4, 1.0]))
+
+
+def test_weights_of_a_file_without_normalisation_load_strictly_and_leave_the_networks_own():
+    network = Classifier("tf_efficientnet_lite_xs", 2, 32)
+    state = network.state_dict()
+    older = {name: tensor for name, tensor in state.items() if name not in ("mean", "std")}
+    network.load_state_dict(older)
+    assert torch.equal(network.mean, state["mean"])
+    assert set(older) == set(state) - {"mean", "std"}
+
+
 def test_a_new_head_is_nearly_undecided():
     network = Classifier("tf_efficientnet_lite_xs", 4, 32)
     assert isinstance(network.backbone.get_classifier(), nn.Linear)
