@@ -65,7 +65,7 @@ def draw_learning(measured: Measured, path: Path) -> bool:
         axes.set_title(TITLES.get(data, data))
     for axes in panels[-1]:
         axes.set_xlabel("share of the training images (%)")
-    figure.suptitle(f"{plan.title}: mean over seeds, band = 95 % interval")
+    figure.suptitle(f"{plan.title}\nmean over the seeds that a row has at all its shares, band = 95 % interval")
     entries = [Line2D([], [], label=row.title, **look(measured, row)) for row in rows]
     figure.legend(handles=entries, loc="outside lower center", ncols=columns, frameon=False)
     save(figure, path)
