@@ -8,7 +8,7 @@ from MonaiSKD.evaluation.evidence import fit_evidence, occlusion_r2
 from MonaiSKD.evaluation.metrics import classification_metrics
 from MonaiSKD.evaluation.plots import Example
 from MonaiSKD.evaluation.report import ReportData, plot_summary, write_report
-from MonaiSKD.evaluation.thresholds import Calibration, calibrate, fit_thresholds
+from MonaiSKD.evaluation.thresholds import Calibration, calibrate, decisions, fit_thresholds
 
 __all__ = [
     "Calibration",
@@ -17,6 +17,7 @@ __all__ = [
     "calibrate",
     "classification_metrics",
     "count_parameters",
+    "decisions",
     "expected_calibration_error",
     "fit_evidence",
     "fit_temperature",

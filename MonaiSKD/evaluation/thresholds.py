@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,23 +34,50 @@ class Calibration:
         return result
 
     def account(self, logits: Tensor, labels: Tensor, class_names: Sequence[str]) -> dict[str, Any]:
-        """Calibration error before the temperature, and what the thresholds reach on these data, class by class.
-
-        A class without a case, or with nothing but cases, has no such figure: None.
-        """
-        p, y = self.probabilities(logits), labels.numpy()
-        reached = p >= np.array(self.thresholds)
+        """Calibration error before the temperature, and what the thresholds reach (:func:`decisions`)."""
+        thresholds = dict(zip(class_names, self.thresholds, strict=True))
         return {
-            "ece_before_calibration": expected_calibration_error(logits.softmax(1).numpy(), y),
-            "thresholds": {
-                name: {
-                    "threshold": self.thresholds[k],
-                    "sensitivity": _share(reached[y == k, k]),
-                    "specificity": _share(~reached[y != k, k]),
-                }
-                for k, name in enumerate(class_names)
-            },
+            "ece_before_calibration": expected_calibration_error(logits.softmax(1).numpy(), labels.numpy()),
+            **decisions(self.probabilities(logits), labels.numpy(), thresholds),
         }
+
+
+def decisions(probabilities: npt.ArrayLike, labels: npt.ArrayLike, thresholds: Mapping[str, float]) -> dict[str, Any]:
+    """What thresholds reach on labelled images: class by class, and how many images get a clear answer.
+
+    Args:
+        probabilities: [N, K].
+        labels: [N], class indices.
+        thresholds: class name -> the probability from which it counts as present, in the order of the columns.
+
+    Returns:
+        `thresholds`: name -> `threshold`, `sensitivity`, `specificity` (in [0, 1]; None for a class without a case, or
+        with nothing but cases); `decisions`: how many of the N images reach the threshold of no class (`none`), of
+        `one`, and of `several`, which cannot be told apart then.
+
+    Example:
+        >>> found = decisions([[0.7, 0.3], [0.5, 0.5], [0.3, 0.7]], [0, 1, 1], {"sick": 0.4, "well": 0.5})
+        >>> found["decisions"], found["thresholds"]["sick"]
+        ({'none': 0, 'one': 2, 'several': 1}, {'threshold': 0.4, 'sensitivity': 1.0, 'specificity': 0.5})
+    """
+    p, y = np.asarray(probabilities, dtype=np.float64), np.asarray(labels)
+    reached = p >= np.array(list(thresholds.values()))
+    counts = reached.sum(1)
+    return {
+        "thresholds": {
+            name: {
+                "threshold": threshold,
+                "sensitivity": _share(reached[y == k, k]),
+                "specificity": _share(~reached[y != k, k]),
+            }
+            for k, (name, threshold) in enumerate(thresholds.items())
+        },
+        "decisions": {
+            "none": int((counts == 0).sum()),
+            "one": int((counts == 1).sum()),
+            "several": int((counts > 1).sum()),
+        },
+    }
 
 
 def _share(hits: npt.NDArray[np.bool_]) -> float | None:

@@ -57,6 +57,7 @@ def report() -> ReportData:
             NAMES[0]: {"threshold": 0.7, "sensitivity": 1.0, "specificity": 0.987},
             NAMES[1]: {"threshold": 0.35, "sensitivity": None, "specificity": 0.75},
         },
+        "decisions": {"none": 0, "one": 3, "several": 1},
         "atypical_share": 0.25,
         "heatmap_r2": 0.6789,
     }
@@ -129,6 +130,7 @@ def test_thresholds_and_what_they_reach(report: ReportData, tmp_path: Path) -> N
         *(NAMES[1], "0.350", "–", "0.750", "–", "0.750"),
     ]
     assert "finds 90" in page.text
+    assert "test: 3 of 4 images reach the threshold of one class, 1 of several, 0 of none." in page.text
 
 
 def test_sources_are_told_apart_where_they_are_known(report: ReportData, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from MonaiSKD.evaluation import calibrate, expected_calibration_error, fit_temperature, fit_thresholds
-from MonaiSKD.evaluation.thresholds import Calibration
+from MonaiSKD.evaluation.thresholds import Calibration, decisions
 
 # Class 0: 0.9, 0.8, 0.6, 0.2 of its own; class 1: 0.7, 0.55.
 P = np.array([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4], [0.2, 0.8], [0.3, 0.7], [0.45, 0.55]])
@@ -93,6 +93,8 @@ def test_account_by_hand() -> None:
         "a": {"threshold": 0.45, "sensitivity": 1.0, "specificity": 0.5},
         "b": {"threshold": 0.6, "sensitivity": 0.5, "specificity": 1.0},
     }
+    # Class "a" has 0.2, 0.5, 0.8: the first image reaches "b" alone, the others "a" alone.
+    assert account["decisions"] == {"none": 0, "one": 3, "several": 0}
     before = expected_calibration_error(logits.softmax(1).numpy(), labels.numpy())
     assert account["ece_before_calibration"] == before
     # 16/17 and 16/17 right in one bin, 0.5 wrong (the first of two equals) in another.
@@ -103,3 +105,12 @@ def test_account_of_a_class_without_cases_and_one_with_nothing_else() -> None:
     account = Calibration(1.0, (0.5, 0.5)).account(torch.tensor([[2.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 0]), "ab")
     assert account["thresholds"]["a"] == {"threshold": 0.5, "sensitivity": 0.5, "specificity": None}
     assert account["thresholds"]["b"] == {"threshold": 0.5, "sensitivity": None, "specificity": 0.5}
+
+
+def test_decisions_count_images_by_the_thresholds_they_reach() -> None:
+    # A probability that equals its threshold reaches it.
+    p = [[0.6, 0.3, 0.1], [0.3, 0.3, 0.4], [0.3, 0.35, 0.35], [0.2, 0.25, 0.55]]
+    found = decisions(p, [0, 1, 2, 2], {"a": 0.3, "b": 0.3, "c": 0.6})
+    assert found["decisions"] == {"none": 1, "one": 0, "several": 3}
+    assert found["thresholds"]["c"] == {"threshold": 0.6, "sensitivity": 0.0, "specificity": 1.0}
+    assert found["thresholds"]["b"]["specificity"] == pytest.approx(1 / 3)
