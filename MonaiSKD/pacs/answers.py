@@ -8,13 +8,13 @@ import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from MonaiSKD.errors import SKDError
 from MonaiSKD.files import read_json, write_json
 from MonaiSKD.pacs.incoming import sync
 from MonaiSKD.pacs.settings import HeatMaps
-from MonaiSKD.reading.dicom.header import quiet
+from MonaiSKD.reading.dicom.dataset import open_header
 from MonaiSKD.reading.dicom.header import text as header_text
 from MonaiSKD.reading.sources import find_sources
 from MonaiSKD.reporting.dicom_common import stable_uid
@@ -23,6 +23,8 @@ from MonaiSKD.runtime import Classifier, Failure, ModelIdentity, Result
 
 _SUMMARY = "answer.json"
 _SHOWN = 5
+_WHOSE = ["StudyInstanceUID", "PatientID", "PatientName"]
+_ELSEWHERE = "Send axial series of standard images, or read its answer with monai-skd classify"
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def prepare(
     folders = list(folders)
     _check_whose(study, folders)
     sources = [source for folder in folders for source in find_sources([folder], classifier.contract.rule)]
-    answers = list(classifier.each(sources, heatmaps=heat_maps != "none"))
+    answers = [_for_report(answer) for answer in classifier.each(sources, heatmaps=heat_maps != "none")]
     results = [answer for answer in answers if isinstance(answer, Result)]
     failures = [answer for answer in answers if isinstance(answer, Failure)]
     if not results:
@@ -83,15 +85,13 @@ def prepare(
     beside = out.with_name(f".{out.name}.part")
     for folder in (beside, out):
         shutil.rmtree(folder, ignore_errors=True)
-    report = _report(results, study, classifier.model, beside)
+    report, left_out = _report(results, study, classifier.model, beside)
+    failures += left_out
+    not_there = {one.input for one in left_out}
+    results = [result for result in results if result.input not in not_there]
     files = [*_maps(results, study, classifier.model, beside, heat_maps), report.path]
-    text = "; ".join(describe(result) for result in results[:_SHOWN])
-    if len(results) > _SHOWN:
-        text += f"; {len(results) - _SHOWN} further in the report"
-    if failures:
-        text += f"; {len(failures)} further without an answer ({_reason(failures).cause})"
-    summary = {"files": [file.name for file in files], "study": study, "series": report.series}
-    write_json(beside / _SUMMARY, {**summary, "report": report.uid, "text": text})
+    summary = {"files": [file.name for file in files], "study": study, "series": report.series, "report": report.uid}
+    write_json(beside / _SUMMARY, {**summary, "text": _text(results, failures)})
     for written in (*beside.iterdir(), beside):
         sync(written)
     os.replace(beside, out)
@@ -101,20 +101,37 @@ def prepare(
     return found
 
 
+def _text(results: Sequence[Result], failures: Sequence[Failure]) -> str:
+    """What the report says, and what it does not hold, in words."""
+    text = "; ".join(describe(result) for result in results[:_SHOWN])
+    if len(results) > _SHOWN:
+        text += f"; {len(results) - _SHOWN} further in the report"
+    if failures:
+        text += f"; {len(failures)} further without an answer ({_reason(failures).cause})"
+    return text
+
+
 def _check_whose(study: str, folders: Iterable[Path]) -> None:
     """Refuse images of another study than was asked for, or of several patients: a report names one of each."""
     patients = set()
     for file in (file for folder in folders for file in folder.glob("*.dcm")):
         try:
-            with quiet():
-                header = _header(file)
-        except Exception:  # pydicom raises almost anything on damaged files; reading says what is wrong with this one
+            header = open_header(file, _WHOSE)
+        except SKDError:  # reading says what is wrong with this one
             continue
         if header_text(header, "StudyInstanceUID") not in ("", study):
             raise SKDError("the study", "holds images of another study", "Look into the PACS's log", "damaged")
         patients.add(header_text(header, "PatientID") or header_text(header, "PatientName"))
     if len(patients) > 1:
         raise SKDError("the study", "holds images of several patients", "Mend them in the PACS", "damaged")
+
+
+def _for_report(answer: Result | Failure) -> Result | Failure:
+    """The answer, or why no report can hold it."""
+    if isinstance(answer, Failure) or answer.instances:
+        return answer
+    cause = "is not axial: no report can refer to the reformatted slices that were classified"
+    return Failure(answer.input, "unsupported", f"{answer.input}: {cause}", _ELSEWHERE)
 
 
 @dataclass(frozen=True)
@@ -124,18 +141,21 @@ class _Written:
     uid: str
 
 
-def _report(results: Sequence[Result], study: str, model: ModelIdentity, folder: Path) -> _Written:
+def _report(
+    results: Sequence[Result], study: str, model: ModelIdentity, folder: Path
+) -> tuple[_Written, list[Failure]]:
+    """The report, and the results that it does not hold."""
     from MonaiSKD.reporting.dicom_sr import write_reports
 
     written = write_reports([replace(result, heatmaps=()) for result in results], folder)
+    left_out = [replace(one, remedy=_ELSEWHERE) for one in written.skipped]
     if not written.paths:
-        raise _reason(written.skipped)
+        raise _reason(left_out)
     if len(written.paths) > 1:
         cause = "its images name several studies"
         raise SKDError("the study", cause, "Mend them in the PACS", "damaged")
-    return _renamed(
-        written.paths[0], study, model, "report", 0, stable_uid("pacs report series", study, *_words(model))
-    )
+    series = stable_uid("pacs report series", study, *_words(model))
+    return _renamed(written.paths[0], study, model, "report", 0, series), left_out
 
 
 def _maps(results: Sequence[Result], study: str, model: ModelIdentity, folder: Path, wish: HeatMaps) -> list[Path]:
@@ -147,7 +167,7 @@ def _maps(results: Sequence[Result], study: str, model: ModelIdentity, folder: P
     series: dict[str, str] = {}
     for result in results:
         for path in write_heatmaps(result.heatmaps, folder, cast(Kind, wish.replace("-", "_")), model):
-            was = _header(path).SeriesInstanceUID
+            was = open_header(path, ["SeriesInstanceUID"]).SeriesInstanceUID
             now = series.setdefault(was, stable_uid("pacs maps", study, *_words(model), str(len(series))))
             files.append(_renamed(path, study, model, "map", len(files), now).path)
     return files
@@ -155,7 +175,9 @@ def _maps(results: Sequence[Result], study: str, model: ModelIdentity, folder: P
 
 def _renamed(path: Path, study: str, model: ModelIdentity, kind: str, number: int, series: str) -> _Written:
     """Give an object the UIDs that it has whenever it is made, so that the PACS knows a second copy for what it is."""
-    dataset = _header(path, pixels=True)
+    import pydicom
+
+    dataset = pydicom.dcmread(path)
     uid = stable_uid("pacs", kind, study, *_words(model), str(number))
     dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = uid
     dataset.SeriesInstanceUID = series
@@ -163,12 +185,6 @@ def _renamed(path: Path, study: str, model: ModelIdentity, kind: str, number: in
     dataset.save_as(target, enforce_file_format=True)
     path.unlink()
     return _Written(target, series, uid)
-
-
-def _header(path: Path, pixels: bool = False) -> Any:
-    import pydicom
-
-    return pydicom.dcmread(path, stop_before_pixels=not pixels)
 
 
 def _words(model: ModelIdentity) -> tuple[str, ...]:

@@ -128,7 +128,11 @@ def _dicomweb(root: Table) -> DicomWeb | None:
     table = root.table("dicomweb")
     if table is None:
         return None
-    url = table.text("url", pattern=r"https?://[^\s@?#]+", what="an address such as https://pacs.example.org/dicom-web")
+    what = "an address such as https://pacs.example.org/dicom-web"
+    if re.search("[@?#]", table.text("url", what=what)):  # it may hold a password, which no message quotes
+        remedy = "Write the address alone; a login goes into the keys user and password, or token"
+        table.refuse("url", "holds more than an address", remedy)
+    url = table.text("url", pattern=r"https?://\S+", what=what)
     made = DicomWeb(
         url=url.rstrip("/"),
         login=_login(table),

@@ -14,20 +14,17 @@ import requests
 import urllib3
 from requests.auth import HTTPBasicAuth
 
-from MonaiSKD.errors import SKDError
 from MonaiSKD.pacs import multipart
 from MonaiSKD.pacs.clock import Rate
 from MonaiSKD.pacs.routing import SeriesFacts
 from MonaiSKD.pacs.settings import DicomWeb, Limits
-from MonaiSKD.pacs.trouble import Later, disk_trouble, too_large
+from MonaiSKD.pacs.trouble import DUPLICATE, Later, disk_trouble, not_stored, too_large
 
 _JSON = "application/dicom+json"
 _PIECE = 1 << 16
 _MOST_JSON = 64 * 2**20
 _PAGE = 500
-# Failure reasons of PS3.4 table B.2-1 that pass by themselves, and the one that says: that object is here already.
-_OUT_OF_RESOURCES = 0xA700
-_DUPLICATE = 0x0111
+_NO_REASON = 0x0110  # "processing failure" stands for a reason that is not given
 # Of a server that is busy or of a login that somebody must mend: no fault of the study.
 _NOT_THE_STUDY = (401, 403, 407, 408, 429, 502, 503, 504)
 
@@ -57,25 +54,13 @@ class Client:
 
     def studies(self, filters: Mapping[str, str]) -> Iterator[tuple[str, int]]:
         """Studies that fit, each with the number of its instances (-1 where the server does not say)."""
-        query = {**filters, "includefield": "00201208", "limit": str(_PAGE)}
-        offset, known = 0, set()
-        while True:
-            found = self._json("/studies", {**query, "offset": str(offset)} if offset else query)
-            fresh = 0
-            for study in found:
-                uid = _first(study, "0020000D")
-                if uid and uid not in known:
-                    known.add(uid)
-                    fresh += 1
-                    yield uid, _count(study, "00201208", -1)
-            # A server that knows no offset would answer the same for ever.
-            if len(found) < _PAGE or not fresh:
-                return
-            offset += len(found)
+        for study in self._search("/studies", {**filters, "includefield": "00201208"}, "0020000D"):
+            if uid := _first(study, "0020000D"):
+                yield uid, _count(study, "00201208", -1)
 
     def series(self, study: str) -> list[SeriesFacts]:
         """The series of a study."""
-        found = self._json(f"/studies/{study}/series", {"includefield": ["00180015", "0008103E", "00201209"]})
+        query = {"includefield": ["00180015", "0008103E", "00201209"]}
         return [
             SeriesFacts(
                 uid=_first(one, "0020000E"),
@@ -84,7 +69,7 @@ class Client:
                 description=_first(one, "0008103E"),
                 images=_count(one, "00201209", 1),
             )
-            for one in found
+            for one in self._search(f"/studies/{study}/series", query, "0020000E")
         ]
 
     def holds(self, study: str, series: str, instance: str) -> bool:
@@ -160,12 +145,28 @@ class Client:
             content = b"".join(_limited(_pieces(answer)))
             if answer.status_code not in (200, 202, 409):
                 raise _refused(answer.status_code, "storing")
-        failures = [reason for reason in _failure_reasons(content) if reason != _DUPLICATE]
-        if any(reason & 0xFF00 == _OUT_OF_RESOURCES for reason in failures):
-            raise Later("the PACS is out of resources", "Free some space there")
-        if failures:
-            cause = f"the PACS refuses it (reason {failures[0]:04X}H)"
-            raise SKDError("the report", cause, "Look up the reason in PS3.4, Table B.2-1", "unsupported")
+        failures = [not_stored(reason) for reason in _failure_reasons(content) if reason != DUPLICATE]
+        if failures:  # what passes is waited for; what does not is still there then
+            raise next((failure for failure in failures if isinstance(failure, Later)), failures[0])
+
+    def _search(self, path: str, query: Mapping[str, str | list[str]], tag: str) -> Iterator[dict[str, Any]]:
+        """All that a search finds, each once by its UID in `tag`.
+
+        A server may give fewer at once than it is asked for (PS3.18 8.3.4.4), so that a short page is not the last one:
+        an empty one is. One that knows no offset answers the same for ever: there, nothing new is the end.
+        """
+        known: set[str] = set()
+        offset, fresh = 0, True
+        while fresh:
+            fresh = False
+            page = {"limit": str(_PAGE)} | ({"offset": str(offset)} if offset else {})
+            found = self._json(path, {**query, **page})
+            for one in found:
+                if (uid := _first(one, tag)) not in known:
+                    known.add(uid)
+                    fresh = True
+                    yield one
+            offset += len(found)
 
     def _json(self, path: str, query: Mapping[str, str | list[str]], absent_ok: bool = False) -> list[dict[str, Any]]:
         with self._answer("GET", path, headers={"Accept": _JSON}, params=dict(query)) as answer:
@@ -237,12 +238,12 @@ def _count(entry: Mapping[str, Any], tag: str, unknown: int) -> int:
 
 
 def _failure_reasons(content: bytes) -> list[int]:
-    """The reasons in a STOW-RS answer; none where it is empty."""
+    """The reasons in a STOW-RS answer, one for each object that was not stored."""
     try:
         data = json.loads(content or b"{}")
         entry = data[0] if isinstance(data, list) and data else data
         items = entry.get("00081198", {}).get("Value", [])
-        return [int(_first(item, "00081197") or 0x0110) for item in items]
+        return [int(_first(item, "00081197") or _NO_REASON) for item in items]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise Later("the PACS answers storing with something else than DICOM JSON", "Check the url") from None
 

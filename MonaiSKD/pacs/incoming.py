@@ -13,6 +13,8 @@ from MonaiSKD.errors import SKDError
 from MonaiSKD.pacs.clock import Clock
 from MonaiSKD.pacs.routing import SeriesFacts
 from MonaiSKD.pacs.trouble import Later, disk_trouble
+from MonaiSKD.reading.dicom.dataset import open_header
+from MonaiSKD.reading.dicom.header import text
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _HEAD = ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"]
@@ -63,7 +65,7 @@ class Incoming:
 
         Raises:
             Later: there is no room.
-            SKDError: damaged: it is no such object.
+            SKDError: damaged: it is no such object; too_large: it inflates to more than is read.
         """
         study, series = _place(content, instance)
         self.room(len(content))
@@ -126,19 +128,8 @@ class Incoming:
 
 def _place(content: bytes, instance: str) -> tuple[str, str]:
     """Study and series of an object."""
-    from io import BytesIO
-
-    import pydicom
-
-    from MonaiSKD.reading.dicom.header import quiet, text
-
-    with quiet():
-        try:
-            header = pydicom.dcmread(BytesIO(content), stop_before_pixels=True, specific_tags=_HEAD)
-        except Exception as error:  # pydicom raises almost anything on damaged bytes; its text may quote values
-            cause = f"cannot be decoded as DICOM ({type(error).__name__})"
-            raise SKDError("an object", cause, "Send it again from its source", "damaged") from None
-        study, series, own, kind = (text(header, name) for name in _HEAD)
+    header = open_header(content, _HEAD)
+    study, series, own, kind = (text(header, name) for name in _HEAD)
     if not all(map(is_uid, (study, series, own))) or own != instance or not is_uid(instance):
         cause = "its UIDs are absent, no UIDs, or others than announced"
         raise SKDError("an object", cause, "Mend it at its source", "damaged")
@@ -152,16 +143,11 @@ def _folders(study: Path) -> Iterator[Path]:
 
 
 def _facts(folder: Path) -> SeriesFacts | None:
-    import pydicom
-
-    from MonaiSKD.reading.dicom.header import quiet, text
-
     files = sorted(folder.glob("*.dcm"))
     if not files:
         return None
     # All of a series are of one modality and, but for rare errors, one body part: the first speaks for them.
-    with quiet():
-        header = pydicom.dcmread(files[0], stop_before_pixels=True, specific_tags=_FACTS)
+    header = open_header(files[0], _FACTS)
     modality, part, description = (text(header, name) for name in _FACTS[:3])
     return SeriesFacts(folder.name, modality.upper(), part.upper(), description, len(files))
 

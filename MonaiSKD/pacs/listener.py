@@ -15,6 +15,7 @@ from MonaiSKD.pacs.log import log
 from MonaiSKD.pacs.settings import Limits, Listen
 from MonaiSKD.pacs.tls import server_context
 from MonaiSKD.pacs.trouble import Later
+from MonaiSKD.reading.dicom.guards import SYNTAXES
 
 SUCCESS, OUT_OF_RESOURCES, MISMATCH, NOT_UNDERSTOOD = 0x0000, 0xA700, 0xA900, 0xC000
 
@@ -23,15 +24,6 @@ _IMAGES = [
     f"1.2.840.10008.5.1.4.1.1.{number}"
     for number in ("1", "1.1", "1.1.1", "2", "2.1", "2.2", "4", "4.1", "4.4", "7", "7.2", "7.3")
 ]
-# All that reading decodes: uncompressed, deflated, RLE, JPEG, JPEG-LS, JPEG 2000.
-# fmt: off
-_SYNTAXES = [
-    f"1.2.840.10008.1.2{number}"
-    for number in (
-        "", ".1", ".2", ".1.99", ".5", ".4.50", ".4.51", ".4.57", ".4.70", ".4.80", ".4.81", ".4.90", ".4.91",
-    )
-]
-# fmt: on
 _VERIFICATION = "1.2.840.10008.1.1"
 
 
@@ -57,7 +49,7 @@ class Listener:
         ae.maximum_associations = settings.associations
         ae.network_timeout = ae.acse_timeout = ae.dimse_timeout = settings.timeout
         for sop_class in _IMAGES:
-            ae.add_supported_context(sop_class, _SYNTAXES)
+            ae.add_supported_context(sop_class, list(SYNTAXES))
         ae.add_supported_context(_VERIFICATION)
         handlers: list[evt.EventHandlerType] = [
             (evt.EVT_C_STORE, self._store),

@@ -13,7 +13,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -195,17 +195,20 @@ class Queue:
         values = (*values, self._time(), self._time())
         self._base.execute(f"INSERT INTO work ({columns}) VALUES ({', '.join('?' * len(values))})", values)
 
-    def working(self, key: str) -> int:
+    def working(self, key: str) -> Row | None:
         """Somebody works on it.
 
         Returns:
-            its failed attempts. Where somebody worked on it already, that attempt ended with its process and is one.
+            the row as it is now; None, and nothing is changed, where it is not open any more. Where somebody worked on
+            it already, that attempt ended with its process and counts as a failed one.
         """
         with self._change() as step:
-            known = self._base.execute("SELECT state, attempts FROM work WHERE key = ?", (key,)).fetchone()
-            attempts = int(known[1]) + (known[0] == "working") if known is not None else 0
-            self._set(key, step, state="working", attempts=attempts)
-        return attempts
+            row = self.row(key)
+            if row is None or row.state not in OPEN:
+                return None
+            row = replace(row, state="working", attempts=row.attempts + (row.state == "working"))
+            self._set(key, step, state=row.state, attempts=row.attempts)
+        return row
 
     def answered(self, key: str, answer: str, report: str) -> None:
         """Its SR is in the PACS."""

@@ -10,9 +10,7 @@ from MonaiSKD.errors import SKDError
 from MonaiSKD.pacs.dicomweb import Client
 from MonaiSKD.pacs.settings import Peer
 from MonaiSKD.pacs.tls import client_context
-from MonaiSKD.pacs.trouble import Later
-
-_DUPLICATE = 0x0111
+from MonaiSKD.pacs.trouble import DUPLICATE, Later, not_stored
 
 
 class Sender(Protocol):
@@ -82,9 +80,5 @@ def _check(status: int | None) -> None:
     """What a C-STORE response means (PS3.4 B.2.3)."""
     if status is None:
         raise Later("the PACS does not answer a C-STORE", "Look into its log")
-    if status in (0x0000, _DUPLICATE) or status & 0xF000 == 0xB000:
-        return
-    if status & 0xFF00 == 0xA700:
-        raise Later("the PACS is out of resources", "Free some space there")
-    remedy = "Look up the status in PS3.4, Table B.2-1, and the PACS's log"
-    raise SKDError("the report", f"the PACS refuses it (status {status:04X}H)", remedy, "unsupported")
+    if status not in (0x0000, DUPLICATE) and status & 0xF000 != 0xB000:
+        raise not_stored(status)

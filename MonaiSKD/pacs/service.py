@@ -8,8 +8,9 @@ import os
 import signal
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,11 @@ class Service:
 
     def _open(self) -> None:
         settings, clock = self.settings, self.clock
-        classifiers = {rule.model: Classifier(rule.file or rule.model, threads=1) for rule in settings.routes}
+        # For each worker its own: a classifier has one volume in memory at a time, and the others would wait for it.
+        models = {rule.model: rule.file or rule.model for rule in settings.routes}
+        self._classifiers = [
+            {name: Classifier(model, threads=1) for name, model in models.items()} for _ in range(settings.workers)
+        ]
         try:
             settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._closing.callback(_locked(settings.data))
@@ -89,7 +94,6 @@ class Service:
             queue=self.queue,
             incoming=self.incoming,
             data=settings.data,
-            classifiers=classifiers,
             client=client,
             sender=sender,
             limits=settings.limits,
@@ -103,7 +107,7 @@ class Service:
         """Run until :attr:`stop` is set; then finish what is under way, and close everything."""
         with self._closing:
             self._serve()
-            threads = [self._thread("answering", self._answer_all) for _ in range(self.settings.workers)]
+            threads = [self._thread("answering", partial(self._answer_all, own)) for own in self._classifiers]
             threads.append(self._thread("gathering", self._repeating(self._gatherer.gather, 1.0)))
             if self._poller is not None and self.settings.poll is not None:
                 threads.append(self._thread("polling", self._repeating(self._poller.poll, self.settings.poll.every)))
@@ -127,7 +131,7 @@ class Service:
             for row in self.queue.rows(OPEN):
                 if self.stop.is_set():
                     break
-                self._worker.work(row)
+                self._worker.work(row, self._classifiers[0])
             whole &= self._succeeds(self._gatherer.gather)
             return whole and not self.queue.rows(OPEN)
 
@@ -164,11 +168,11 @@ class Service:
         thread.start()
         return thread
 
-    def _answer_all(self) -> None:
+    def _answer_all(self, classifiers: Mapping[str, Classifier]) -> None:
         while not self.stop.is_set():
             with self._next() as row:
                 if row is not None:
-                    self._worker.work(row)
+                    self._worker.work(row, classifiers)
             if row is None:
                 self.stop.wait(_IDLE)
 
@@ -188,7 +192,9 @@ class Service:
             yield row
         finally:
             if row is not None:
-                self._busy.discard(row.key)
+                # Not while another thread chooses: its list may be older than what became of this row.
+                with self._choosing:
+                    self._busy.discard(row.key)
 
     def _repeating(self, function: Callable[[], Any], seconds: float) -> Callable[[], None]:
         """A loop that outlives every failure, and waits longer the more often it fails."""

@@ -6,6 +6,8 @@ import errno
 
 from MonaiSKD.errors import SKDError
 
+DUPLICATE = 0x0111  # the PACS has that object already, which is success
+_PROCESSING_FAILURE, _SYNTAX_NOT_SUPPORTED = 0x0110, 0xC122
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -26,6 +28,22 @@ class Later(Exception):
 def too_large(cause: str, limit: str) -> SKDError:
     """A study beyond a limit of the configuration."""
     return SKDError("the study", cause, f"Raise {limit} in [limits], or let it be", "too_large")
+
+
+def not_stored(status: int) -> Later | SKDError:
+    """What it means that an object was not stored.
+
+    Args:
+        status: of C-STORE (PS3.4 table B.2-1), or the reason of STOW-RS (PS3.18 table I.2-2).
+    """
+    if status & 0xFF00 == 0xA700:
+        return Later("the PACS is out of resources", "Free some space there")
+    cause = f"the PACS refuses it (status {status:04X}H)"
+    remedy = "Look up the status in PS3.4, Table B.2-1, and the PACS's log"
+    # PACS say these of troubles of their own as well, such as a database that is busy.
+    if status == _PROCESSING_FAILURE or (status & 0xF000 == 0xC000 and status != _SYNTAX_NOT_SUPPORTED):
+        return Later(cause, remedy, counts=True)
+    return SKDError("the report", cause, remedy, "unsupported")
 
 
 def disk_trouble(error: OSError) -> Later:

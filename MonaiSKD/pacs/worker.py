@@ -6,7 +6,6 @@ import logging
 import shutil
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from MonaiSKD.errors import SKDError
@@ -29,7 +28,6 @@ class Worker:
         queue: where rows are.
         incoming: images that were sent here.
         data: folder for images and answers under way.
-        classifiers: opened models by the name that the configuration gives them.
         client: the PACS over DICOMweb, where there is one.
         sender: how answers go back.
         limits: of attempts.
@@ -43,7 +41,6 @@ class Worker:
         queue: Queue,
         incoming: Incoming,
         data: Path,
-        classifiers: Mapping[str, Classifier],
         client: Client | None,
         sender: Sender,
         limits: Limits,
@@ -51,7 +48,7 @@ class Worker:
         backoff: Backoff,
         clock: Clock,
     ) -> None:
-        self.queue, self.incoming, self.classifiers = queue, incoming, classifiers
+        self.queue, self.incoming = queue, incoming
         self.client, self.sender, self.limits, self.heat_maps = client, sender, limits, heat_maps
         self.backoff, self.clock = backoff, clock
         self._images, self._answers = data / "work", data / "outbox"
@@ -71,15 +68,24 @@ class Worker:
         """Whether a row has waited long enough."""
         return self.clock.monotonic() >= self._due.get(row.key, float("-inf"))
 
-    def work(self, row: Row) -> None:
-        """Answer one row, or note why not. Whatever happens, the row is not lost."""
+    def work(self, row: Row, classifiers: Mapping[str, Classifier]) -> None:
+        """Answer one row, or note why not. Whatever happens, the row is not lost.
+
+        Args:
+            row: as it was when it was chosen; when it is not open any more, nothing is done.
+            classifiers: opened models by the name that the configuration gives them, for this thread alone: a
+                classifier that several share takes their volumes one after the other.
+        """
         start = self.clock.monotonic()
         try:
-            row = replace(row, attempts=self.queue.working(row.key))
+            now = self.queue.working(row.key)
+            if now is None:
+                return
+            row = now
             if row.attempts >= self.limits.attempts:  # a study that kills the service must not do so for ever
                 cause = f"given up after {row.attempts} attempts: the service ended while it worked on it"
                 raise SKDError("the study", cause, "Look into the system's log for why", "internal")
-            answer = self._answer(row)
+            answer = self._answer(row, classifiers)
             self.queue.answered(row.key, answer.text, answer.report)
             self._clean(row)
             log("answered", study=row.key, model=row.model, seconds=round(self.clock.monotonic() - start, 3))
@@ -100,12 +106,12 @@ class Worker:
             # A defect of ours; its text may quote the file.
             self._later(row, Later(f"internal error ({type(error).__name__})", "Report it", counts=True))
 
-    def _answer(self, row: Row) -> Prepared:
+    def _answer(self, row: Row, classifiers: Mapping[str, Classifier]) -> Prepared:
         out = self._answers / row.key
         # What was made before a crash is sent as it is.
         answer = prepared(out)
         if answer is None:
-            classifier = self.classifiers.get(row.model)
+            classifier = classifiers.get(row.model)
             if classifier is None:
                 cause = "no rule names its model any more"
                 raise SKDError("the study", cause, "Name the model in a [[route]], then retry", "model")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from datetime import date
 from io import BytesIO
 from pathlib import Path
@@ -11,11 +13,14 @@ import numpy as np
 import numpy.typing as npt
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset, write_file_meta_info
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 DX = "1.2.840.10008.5.1.4.1.1.1.1"
 CT = "1.2.840.10008.5.1.4.1.1.2"
 MR = "1.2.840.10008.5.1.4.1.1.4"
+DEFLATED = "1.2.840.10008.1.2.1.99"
 # Must never be seen outside of DICOM objects.
 NAME = "Quillfeather^Synthia"
 
@@ -91,6 +96,33 @@ def content(image: Dataset) -> bytes:
     buffer = BytesIO()
     image.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()
+
+
+def bomb(image: Dataset, size: int) -> bytes:
+    """A data set, deflated, whose pixels are so many zeros."""
+    bare = Dataset({tag: element for tag, element in image.items() if tag != 0x7FE00010})
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    pieces = [packer.compress(encoded(bare) + struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OW", 0, size))]
+    pieces += [packer.compress(bytes(2**24)) for _ in range(size // 2**24)]
+    return b"".join([*pieces, packer.flush()])
+
+
+def encoded(image: Dataset) -> bytes:
+    """A data set as explicit little endian, without preamble and file meta information."""
+    buffer = DicomBytesIO()
+    buffer.is_little_endian, buffer.is_implicit_VR = True, False
+    write_dataset(buffer, image)
+    return buffer.getvalue()
+
+
+def deflated_file(image: Dataset, data: bytes) -> bytes:
+    """A DICOM file with the meta information of an image, and a deflated data set."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = image.SOPClassUID, image.SOPInstanceUID
+    meta.TransferSyntaxUID, meta.ImplementationClassUID = DEFLATED, "1.2.3"
+    buffer = DicomBytesIO()
+    write_file_meta_info(buffer, meta)
+    return bytes(128) + b"DICM" + buffer.getvalue() + data
 
 
 def write(image: Dataset, path: Path) -> Path:

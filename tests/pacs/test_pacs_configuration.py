@@ -175,6 +175,15 @@ def test_a_secret_is_in_no_message(written, monkeypatch):
     assert "hush" not in refusal(written(text))
 
 
+@pytest.mark.parametrize(
+    "url", ["https://skd:hush@pacs/dicom-web", "skd:hush@pacs", "https://pacs/?token=hush", "https://pacs/ #hush"]
+)
+def test_a_secret_in_the_address_is_refused_and_not_said(written, url):
+    said = refusal(written(SMALLEST.replace("http://127.0.0.1:8042/dicom-web/", url)))
+    assert said.startswith("pacs.toml, line 4: dicomweb.url: holds more than an address. Write the address alone")
+    assert "hush" not in said
+
+
 def test_an_absent_file_and_one_that_is_no_text(tmp_path, written):
     assert "No such file" in refusal(tmp_path / "none.toml")
     path = written("")

@@ -195,6 +195,23 @@ def test_search_goes_through_all_pages_and_ends_with_a_server_that_knows_none(se
     assert list(client().studies({})) == []
 
 
+@pytest.mark.parametrize("cap", [1, 2, 4, 9])
+def test_a_server_that_gives_fewer_at_once_than_it_is_asked_for(server, client, cap):
+    def capped(entries):
+        def reply(handler):
+            offset = int(handler.path.partition("offset=")[2] or 0)
+            replying(200, json.dumps(entries[offset : offset + cap]).encode())(handler)
+
+        return reply
+
+    server.reply = capped([study(f"1.{number}", number) for number in range(5)])
+    assert list(client().studies({})) == [(f"1.{number}", number) for number in range(5)]
+    server.reply = capped([{"0020000E": {"vr": "UI", "Value": [f"1.2.{number}"]}} for number in range(5)])
+    assert [series.uid for series in client().series("1.2")] == [f"1.2.{number}" for number in range(5)]
+    server.reply = replying(200, json.dumps([{"0020000E": {"vr": "UI", "Value": ["1.2.1"]}}] * 2).encode())
+    assert [series.uid for series in client().series("1.2")] == ["1.2.1"]  # it knows no offset
+
+
 @pytest.mark.parametrize("body", [b"<html>", b"{}", b'["a"]', b"\xff", b"[" * 100_000])
 def test_a_search_that_is_answered_with_nonsense_is_for_later(server, client, body):
     server.reply = replying(200, body)
@@ -218,7 +235,7 @@ def test_any_dicom_json_gives_text(data):
 
 
 def failing(*reasons):
-    items = [{"00081197": {"vr": "US", "Value": [reason]}} for reason in reasons]
+    items = [{"00081197": {"vr": "US", "Value": [reason]}} if reason else {} for reason in reasons]
     return json.dumps({"00081198": {"vr": "SQ", "Value": items}}).encode()
 
 
@@ -232,8 +249,13 @@ def test_stored_refused_duplicate_and_out_of_resources(server, client, tmp_path)
     with pytest.raises(Later, match="out of resources"):
         client().store([file])
     server.reply = replying(202, failing(0x0111, 0xA900))
-    with pytest.raises(SKDError, match="reason A900H"):
+    with pytest.raises(SKDError, match="status A900H"):
         client().store([file])
+    for reasons, cause in (((0x0110,), "0110H"), ((None,), "0110H"), ((0xA900, 0xC001), "C001H")):
+        server.reply = replying(409, failing(*reasons))
+        with pytest.raises(Later, match=f"status {cause}") as caught:
+            client().store([file])
+        assert caught.value.counts
     server.reply = replying(200, b"<html>")
     with pytest.raises(Later, match="something else than DICOM JSON"):
         client().store([file])

@@ -16,7 +16,7 @@ import pytest
 pytest.importorskip("pynetdicom", reason="the extra `pacs` is not installed")
 
 from pacs_servers import wait_for
-from pacs_studies import CT, DX, NAME, content, grey, radiograph, volume, write
+from pacs_studies import CT, DEFLATED, DX, NAME, bomb, content, grey, radiograph, volume, write
 from pynetdicom import AE
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import encode
@@ -45,9 +45,9 @@ def stored(incoming):
     return sorted(path.name for path in incoming.folder.glob("*/*/*"))
 
 
-def associated(port, sop_class=DX):
+def associated(port, sop_class=DX, syntax=None):
     ae = AE("SENDER")
-    ae.add_requested_context(sop_class)
+    ae.add_requested_context(sop_class, syntax)
     association = ae.associate("127.0.0.1", port, ae_title="SKD")
     assert association.is_established
     return association
@@ -125,9 +125,9 @@ def test_an_object_with_wrong_uids_is_not_understood(listener, changes, tmp_path
     assert list(tmp_path.rglob("*.dcm")) == []
 
 
-def status_of(port, instance, data):
+def status_of(port, instance, data, syntax=None):
     """Send bytes as a DX and give the status in the answer."""
-    association = associated(port)
+    association = associated(port, syntax=syntax)
     request = C_STORE()
     request.MessageID, request.Priority = 1, 2
     request.AffectedSOPClassUID, request.AffectedSOPInstanceUID, request.DataSet = DX, instance, BytesIO(data)
@@ -159,6 +159,24 @@ def test_bytes_that_are_no_data_set_are_not_understood(listener, caplog):
         assert status_of(server.port, "1.2.3", NAME.encode() * 50) == 0xC000
     assert stored(incoming) == []
     assert "Quillfeather" not in caplog.text
+
+
+def test_an_object_that_inflates_to_more_than_is_read_is_not_understood(listener, caplog):
+    server, incoming = listener()
+    image = radiograph(grey(0.5))
+    with caplog.at_level("INFO"):
+        assert status_of(server.port, image.SOPInstanceUID, bomb(image, 2**29), DEFLATED) == 0xC000
+    assert "inflates to more than 268435456 bytes" in caplog.text
+    assert stored(incoming) == []
+
+
+@pytest.mark.parametrize("number", ["201", "202", "203"])
+def test_every_syntax_that_is_read_is_taken(listener, number):
+    server, _ = listener()
+    syntax = f"1.2.840.10008.1.2.4.{number}"  # HTJ2K, which the negotiation was without
+    association = associated(server.port, syntax=syntax)
+    assert association.accepted_contexts[0].transfer_syntax == [syntax]
+    association.release()
 
 
 def test_an_oversized_object_is_aborted_and_the_next_one_is_taken(listener):

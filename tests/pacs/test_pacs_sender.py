@@ -58,17 +58,21 @@ def test_stored_warned_about_and_stored_before_all_count_as_sent(pacs, files, st
 
 
 @pytest.mark.parametrize(
-    ("statuses", "kind", "cause"),
+    ("statuses", "kind", "cause", "counts"),
     [
-        ((0, 0xA700), Later, "out of resources"),
-        ((0xA900,), SKDError, "status A900H"),
-        ((0, 0xC123), SKDError, "status C123H"),
-        (("abort", 0), Later, "does not answer|breaks the association"),
+        ((0, 0xA700), Later, "out of resources", False),
+        ((0xA900,), SKDError, "status A900H", None),
+        ((0x0122,), SKDError, "status 0122H", None),
+        ((0xC122,), SKDError, "status C122H", None),
+        ((0x0110,), Later, "status 0110H", True),
+        ((0, 0xC123), Later, "status C123H", True),
+        (("abort", 0), Later, "does not answer|breaks the association", False),
     ],
 )
-def test_what_a_status_means(pacs, files, statuses, kind, cause):
-    with pytest.raises(kind, match=cause):
+def test_what_a_status_means(pacs, files, statuses, kind, cause, counts):
+    with pytest.raises(kind, match=cause) as caught:
         pacs(*statuses).send(files)
+    assert getattr(caught.value, "counts", None) is counts
 
 
 def test_a_pacs_that_takes_no_such_objects(pacs, files):

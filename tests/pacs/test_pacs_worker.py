@@ -57,13 +57,12 @@ class Desk:
         self.incoming = Incoming(folder / "incoming", 0, self.clock)
         self.incoming.keep(content(image), image.SOPInstanceUID)
         Gatherer(0, [Route("cxr", ("DX",))], self.incoming, self.queue).gather()
-        classifier = Classifier(write_tiny_model(folder / "cxr.onnx"), threads=1)
+        self.classifiers = {"cxr": Classifier(write_tiny_model(folder / "cxr.onnx"), threads=1)}
         self.limits = limits or Limits(free_bytes=0)
         self.worker = Worker(
             queue=self.queue,
             incoming=self.incoming,
             data=folder,
-            classifiers={"cxr": classifier},
             client=None,
             sender=self.sender,
             limits=self.limits,
@@ -79,7 +78,7 @@ class Desk:
 
     def work(self):
         assert self.worker.is_due(self.row)
-        self.worker.work(self.row)
+        self.worker.work(self.row, self.classifiers)
         return self.row
 
 
@@ -175,16 +174,16 @@ def test_a_full_disk_makes_it_wait(small_disk, room):
     with contextlib.suppress(OSError), filler.open("wb", buffering=0) as stream:
         while True:
             stream.write(b"x" * 4096)
-    desk.worker.work(desk.row)  # not even the queue can be written
+    desk.worker.work(desk.row, desk.classifiers)  # not even the queue can be written
     assert desk.row.state == "received"
     with filler.open("r+b") as stream:
         stream.truncate(filler.stat().st_size - room)
     desk.clock.seconds += 1000
-    desk.worker.work(desk.row)
+    desk.worker.work(desk.row, desk.classifiers)
     assert desk.row.state != "unanswerable"
     filler.unlink()
     desk.clock.seconds += 1000
-    desk.worker.work(desk.row)
+    desk.worker.work(desk.row, desk.classifiers)
     assert desk.row.state == "answered"
     assert len({report.SOPInstanceUID for (report,) in desk.sender.sent}) == 1
     desk.queue.close()
@@ -207,7 +206,7 @@ def test_a_queue_that_cannot_be_written_does_not_lose_the_row(desk, monkeypatch)
 
 
 def test_a_model_that_no_rule_names_any_more(desk):
-    desk.worker.classifiers = {}
+    desk.classifiers = {}
     row = desk.work()
     assert (row.state, row.code) == ("unanswerable", "model")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -25,7 +25,7 @@ from MonaiSKD.reading.opening import open_plain
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-__all__ = ["identity", "looks_like_dicom", "open_dataset"]
+__all__ = ["identity", "looks_like_dicom", "open_dataset", "open_header"]
 
 _MAX_FILE = 2**31  # bytes
 _MAX_INFLATED = 2**28  # bytes of a deflated data set
@@ -79,6 +79,33 @@ def open_dataset(
         except Exception as error:
             kind = type(error).__name__
             raise SKDError(file, f"cannot be decoded as DICOM ({kind})", _REPLACE, "damaged") from None
+
+
+def open_header(source: str | os.PathLike[str] | bytes, keywords: Sequence[str] | None = None) -> Dataset:
+    """What stands before the pixels of any DICOM file with preamble, be it an image or not; nothing of it is checked.
+
+    Args:
+        source: the path of the file, or its content.
+        keywords: of the elements that are wanted; None for all.
+
+    Raises:
+        SKDError: not_found; damaged; too_large, where it is deflated and inflates to more than :func:`open_dataset`
+            takes.
+    """
+    import pydicom
+
+    name = "an object" if isinstance(source, bytes) else Path(source)
+    stream: BinaryIO = BytesIO(source) if isinstance(source, bytes) else open_plain(source)
+    with stream, quiet():
+        try:
+            syntax, start = file_meta(stream)
+            plain = _inflated(name, stream, start) if syntax == DEFLATED else stream
+            plain.seek(0)
+            return pydicom.dcmread(plain, stop_before_pixels=True, specific_tags=keywords)
+        except SKDError:
+            raise
+        except Exception as error:  # as in `open_dataset`
+            raise SKDError(name, f"cannot be decoded as DICOM ({type(error).__name__})", _REPLACE, "damaged") from None
 
 
 @quiet()
@@ -200,7 +227,7 @@ def _read_pixels(file: Path, dataset: Any, stream: BinaryIO) -> None:
     dataset.update(rest)
 
 
-def _inflated(file: Path, stream: BinaryIO, start: int) -> BinaryIO:
+def _inflated(file: object, stream: BinaryIO, start: int) -> BinaryIO:
     """A deflated file (PS3.5 A.5) as the explicit little endian one that it stands for."""
     stream.seek(0)
     meta = stream.read(start)

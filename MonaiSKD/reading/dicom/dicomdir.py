@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from MonaiSKD.errors import SKDError
+from MonaiSKD.reading.dicom.dataset import open_header
 from MonaiSKD.reading.dicom.header import quiet
 
 # The element MediaStorageSOPClassUID of the file meta information, always explicit little endian, with the UID of a
@@ -54,15 +55,16 @@ def referenced_files(path: Path) -> Iterator[tuple[Path, SKDError | None]]:
 
 def _records(path: Path) -> list[tuple[str, ...]]:
     """The name of each image, as its path's parts."""
-    import pydicom
-
     names: list[tuple[str, ...]] = []
     with quiet():
         try:
-            for record in pydicom.dcmread(path)["DirectoryRecordSequence"].value:
+            for record in open_header(path)["DirectoryRecordSequence"].value:
                 name = record.get("ReferencedFileID")
                 if name and str(record.get("DirectoryRecordType")) == "IMAGE":
                     names.append((name,) if isinstance(name, str) else tuple(str(part) for part in name))
+        except SKDError as error:
+            cause, remedy = f"is a DICOMDIR that {error.cause}", "Give the images' folder instead"
+            raise SKDError(path, cause, remedy, code=error.code) from None
         # pydicom raises many kinds of error on damaged files, and quotes values, such as the patient's name.
         except Exception as error:
             cause = f"is a DICOMDIR that cannot be decoded ({type(error).__name__})"

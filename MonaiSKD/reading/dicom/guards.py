@@ -62,6 +62,8 @@ _COMPRESSED = {
     "1.2.840.10008.1.2.4.203": "High-Throughput JPEG 2000",
     RLE: "RLE Lossless",
 }
+# All that is read: what :func:`refuse_syntax` does not refuse.
+SYNTAXES = (*_NATIVE, *_COMPRESSED)
 
 
 def is_native(syntax: str) -> bool:

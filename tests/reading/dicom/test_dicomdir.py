@@ -8,13 +8,13 @@ import pytest
 from dicom_writing import save_whole
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from MonaiSKD.errors import SKDError
 from MonaiSKD.reading.dicom.dicomdir import is_dicomdir, referenced_files
 
 
-def write(path: Path, *names: list[str] | str, kind: str = "IMAGE") -> Path:
+def write(path: Path, *names: list[str] | str, kind: str = "IMAGE", syntax: str = ExplicitVRLittleEndian) -> Path:
     directory = Dataset()
     records = []
     for name in names:
@@ -23,7 +23,7 @@ def write(path: Path, *names: list[str] | str, kind: str = "IMAGE") -> Path:
         records.append(record)
     directory.DirectoryRecordSequence = records
     directory.file_meta = FileMetaDataset()
-    directory.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    directory.file_meta.TransferSyntaxUID = syntax
     directory.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.1.3.10"
     directory.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
     save_whole(directory, path)
@@ -43,6 +43,18 @@ def test_its_files_are_found_without_regard_to_case(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"x")
     found = list(referenced_files(write(tmp_path / "DICOMDIR", ["IMAGES", "A1"], "B")))
     assert found == [(tmp_path / "images" / "a1", None), (tmp_path / "B", None)]
+
+
+def test_one_that_inflates_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "A").touch()
+    path = write(tmp_path / "DICOMDIR", "A", syntax=DeflatedExplicitVRLittleEndian)
+    assert is_dicomdir(path.read_bytes()[:1024])
+    assert [found.name for found, _ in referenced_files(path)] == ["A"]
+    monkeypatch.setattr("MonaiSKD.reading.dicom.dataset._MAX_INFLATED", 20)
+    with pytest.raises(SKDError) as caught:
+        list(referenced_files(path))
+    assert caught.value.code == "too_large"
+    assert caught.value.cause == "is a DICOMDIR that inflates to more than 20 bytes"
 
 
 def test_other_things_than_images_are_left_out(tmp_path: Path) -> None:
