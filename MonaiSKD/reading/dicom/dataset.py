@@ -30,7 +30,7 @@ __all__ = ["identity", "looks_like_dicom", "open_dataset", "open_header"]
 _MAX_FILE = 2**31  # bytes
 _MAX_INFLATED = 2**28  # bytes of a deflated data set
 _PIECE = 2**20
-_READ_AT_ONCE = 0  # bytes of a file; a large radiograph has half as many
+_READ_AT_ONCE = 2**26  # bytes of a file; a large radiograph has half as many
 _REPLACE = "Replace the damaged file or leave it out"
 _UNDEFINED = 0xFFFFFFFF
 
