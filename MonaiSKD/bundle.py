@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 SUFFIX = "_classification"
 PACKAGE = Path(__file__).parent
+# What MONAI's configuration gives a meaning: expressions, references, macros (where a text begins), and levels.
+_BEGINNINGS = "$@%"
+_MARKS = "$@%#"
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,8 @@ def overrides(bundle: Bundle, options: Mapping[str, Any]) -> dict[str, Any]:
     """Configuration overrides for MONAI, from options by short name.
 
     An option of the recipe is written by its bare name ("epochs"), any other by its id in the configuration
-    ("train#dataloader#batch_size", "class_names").
+    ("train#dataloader#batch_size", "class_names"). A text that begins with "$", "@" or "%" is MONAI's to resolve; any
+    other value arrives as it is.
 
     Raises:
         SKDError: the configuration has no such entry.
@@ -90,8 +94,31 @@ def overrides(bundle: Bundle, options: Mapping[str, Any]) -> dict[str, Any]:
             if not isinstance(node, Mapping) or part not in node:
                 raise SKDError(f"option {name!r}", f"{bundle.name} has none", f"Known: {', '.join(bundle.recipe)}")
             node = node[part]
-        result[key] = value
+        result[key] = literal(value, expressions=True)
     return result
+
+
+def literal(value: Any, *, expressions: bool = False) -> Any:
+    """A value as a configuration must hold it to mean itself: MONAI runs "$x" and takes each "#" for its "::".
+
+    Args:
+        value: a text, or lists and mappings of values.
+        expressions: leave texts that begin as MONAI's expressions, references and macros do.
+
+    Example:
+        >>> literal(["a", "run#1"])
+        ['a', "$'run\\\\x231'"]
+    """
+    if isinstance(value, Mapping):
+        return {key: literal(part, expressions=expressions) for key, part in value.items()}
+    if isinstance(value, list):
+        return [literal(part, expressions=expressions) for part in value]
+    if not isinstance(value, str) or not set(value) & set(_MARKS) or (expressions and value[0] in _BEGINNINGS):
+        return value
+    text = ascii(value)
+    for mark in _MARKS:  # those inside an expression are rewritten as well
+        text = text.replace(mark, f"\\x{ord(mark):02x}")
+    return f"${text}"
 
 
 def run_training(bundle: Bundle, options: Mapping[str, Any]) -> None:

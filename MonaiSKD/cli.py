@@ -1,7 +1,8 @@
 """The command `monai-skd`: parses, calls one function, prints.
 
 Exit codes: 0 done; 1 `classify` could not answer every input, or a defect of this program (with --debug: its
-traceback); 2 something the user can mend; 3 `check-data` found a leak; 130 interrupted.
+traceback); 2 something the user can mend, also files that `check-data` cannot use; 3 `check-data` found a leak; 130
+interrupted.
 """
 
 from __future__ import annotations
@@ -99,12 +100,18 @@ def build_parser() -> argparse.ArgumentParser:
     command = add("evaluate", _evaluate, "Measure a trained classifier on labelled images.")
     command.add_argument("model", metavar="MODEL", help="run folder, .onnx file, or a bundle's short name")
     command.add_argument("data", metavar="DATA", help="folder, CSV or MONAI datalist")
-    command.add_argument("--split", default="test", choices=["train", "val", "test", "all"], help="default: test")
+    text = (
+        "default: test. Where DATA gives no splits they are drawn, and measured only if DATA is what the model was "
+        "trained on; of other data, give all if the model has never seen them (a bundle's model takes all by itself)"
+    )
+    command.add_argument("--split", choices=["train", "val", "test", "all"], help=text)
     command.add_argument("--json", metavar="FILE", help="write the metrics there")
     command.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     command = add("check-data", _check_data, "Count, find unreadable files, duplicates, leaks and shortcuts.")
     command.add_argument("data", metavar="DATA", help="folder, CSV or MONAI datalist")
-    command.add_argument("--modality", default="chest_xray", choices=["chest_xray", "lung_ct", "brain_mri"])
+    modalities = ["chest_xray", "lung_ct", "brain_mri"]
+    text = "how the images are read (default: %(default)s)"
+    command.add_argument("--modality", default="chest_xray", choices=modalities, help=text)
     command.add_argument("--json", metavar="FILE", help="write the report there")
     _add_events(command)
     command = add("select", _select, "Write the plan by which a student takes weights of a teacher.")
@@ -143,7 +150,7 @@ def _add_train(command: argparse.ArgumentParser) -> None:
     command.add_argument("--epochs", type=int, metavar="N", help="epochs of stage 1")
     command.add_argument("--seed", type=int, metavar="N")
     command.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
-    command.add_argument("--unlabeled", metavar="DIR", help="further images without labels")
+    command.add_argument("--unlabeled", metavar="DIR", help="further images without labels, none of val or test")
     command.add_argument("--quiet", action="store_true", help="no progress bar")
     command.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="any entry of train.json")
     _add_events(command)
@@ -259,12 +266,13 @@ def _setting(text: str) -> tuple[str, Any]:
 
 def _evaluate(options: argparse.Namespace) -> None:
     from MonaiSKD.files import write_json
-    from MonaiSKD.training import evaluate, metrics_table, source_table
+    from MonaiSKD.training import evaluate, measured_images, metrics_table, source_table
 
     metrics = evaluate(options.model, options.data, options.split, options.device)
     if options.json:
         write_json(options.json, metrics)
-    print(metrics_table({options.split: metrics}))
+    print(measured_images(metrics))
+    print(metrics_table({metrics["split"]: metrics}))
     if "by_source" in metrics:
         print(source_table(metrics["by_source"]))
 
@@ -279,7 +287,7 @@ def _check_data(options: argparse.Namespace) -> int:
         write_json(options.json, report.to_dict())
     events.emit("report", report=report.to_dict(), text=report.text())
     print(report.text())
-    return LEAK if report.verdict == "leak" else 0
+    return {"leak": LEAK, "unusable": SKDError.exit_code}.get(report.verdict, 0)
 
 
 def _select(options: argparse.Namespace) -> None:

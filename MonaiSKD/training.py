@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from MonaiSKD.bundle import find_bundle, run_training
-from MonaiSKD.datasets import SPLITS, Case, load_datalist
+from MonaiSKD.bundle import bundles_folder, find_bundle, literal, run_training
+from MonaiSKD.datasets import SPLITS, Case, DataList, load_datalist
 from MonaiSKD.errors import SKDError
 from MonaiSKD.files import atomic_path, read_json
 from MonaiSKD.reading import Modality
@@ -44,12 +44,12 @@ def train(
     found = find_bundle(bundle)
     _check_writable(Path(out))
     chosen: dict[str, Any] = {
-        "dataset_dir": str(Path(data).resolve()),
-        "output_dir": str(Path(out).resolve()),
+        "dataset_dir": literal(str(Path(data).resolve())),
+        "output_dir": literal(str(Path(out).resolve())),
         "device": f"$engines.resolve_device('{device}')",
         **(options or {}),
     }
-    chosen.setdefault("class_names", class_names_for(data, found.config["class_names"]))
+    chosen.setdefault("class_names", literal(class_names_for(data, found.config["class_names"])))
     if teacher is not None:
         chosen.update(_teacher(teacher))
     run_training(found, chosen)
@@ -71,7 +71,7 @@ def _teacher(text: str) -> dict[str, str]:
     name, equals, file = text.rpartition("=")
     if not equals and not (Path(file).suffix in SUFFIXES or Path(file).exists()):
         return {"teacher": file}
-    return {"teacher_weights": str(Path(file).resolve()), **({"teacher": name} if name else {})}
+    return {"teacher_weights": literal(str(Path(file).resolve())), **({"teacher": name} if name else {})}
 
 
 def class_names_for(data: str | Path, expected: list[str]) -> list[str]:
@@ -91,8 +91,11 @@ def _check_writable(out: Path) -> None:
     (out / "writable.tmp").unlink()
 
 
-def evaluate(model: str | Path, data: str | Path, split: str = "test", device: str = "auto") -> dict[str, Any]:
+def evaluate(model: str | Path, data: str | Path, split: str | None = None, device: str = "auto") -> dict[str, Any]:
     """Metrics of a trained student on one split ("train", "val", "test") of a data set, or on "all" of it.
+
+    A split that the data do not give is drawn, as `train` does, and measured only where the data are the very ones that
+    the model was trained on: of others, a drawn test split holds images that the model has learned.
 
     Where the data says of at least two sources which image came from which, `by_source` tells the results apart (see
     :func:`MonaiSKD.evaluation.metrics_by_source`); images of no known source are left out there.
@@ -101,28 +104,55 @@ def evaluate(model: str | Path, data: str | Path, split: str = "test", device: s
         model: a run folder or its `model.pt`, a model file, or a bundle's short name for the model that it ships. A
             model file classifies as `monai-skd classify` does, on the processor.
         data: folder, CSV or MONAI datalist (see :func:`MonaiSKD.datasets.load_datalist`).
-        split: which images.
+        split: which images. By default "test"; of data that are not the model's and give no splits, "all" if the model
+            is one that a bundle ships.
         device: "auto", "cpu" or "cuda"; of a run's network.
 
+    Returns:
+        the metrics, and with them `split`, which was measured, and `images`, how many the data set has.
+
     Raises:
-        SKDError: model or data set are not usable, the data has other classes, or a model file refuses an image.
+        SKDError: model or data set are not usable, the data has other classes, the split is one that cannot be known,
+            or a model file refuses an image.
     """
     from MonaiSKD.evaluation import classification_metrics, metrics_by_source
 
     answers = _FileAnswers(model) if _is_model_file(model) else _RunAnswers(model, device)
     datalist = load_datalist(data, class_names=answers.class_names, seed=answers.seed)
+    split = _measured_split(split, datalist, answers, data)
     splits = SPLITS if split == "all" else (split,)
     cases = [case for name in splits for case in datalist.of(name)]
     if not cases:
         raise SKDError(data, f"its split {split!r} has no images", "Choose another with --split")
     labels = np.array([answers.class_names.index(case.label) for case in cases])
     probabilities = answers(cases)
-    metrics = classification_metrics(probabilities, labels, answers.class_names)
+    patients = [case.sampled for case in cases]
+    metrics = {
+        "split": split,
+        "images": len(datalist.cases),
+        **classification_metrics(probabilities, labels, answers.class_names, groups=patients),
+    }
     given = [answers.class_names[index] for index in probabilities.argmax(1)]
     by_source = metrics_by_source(given, cases, datalist.cases)
     if by_source is not None:
         metrics["by_source"] = by_source
     return metrics
+
+
+def _measured_split(split: str | None, datalist: DataList, answers: _RunAnswers | _FileAnswers, data: object) -> str:
+    """Which split to measure: the one asked for, if it means here what it meant in the training."""
+    if split == "all":
+        return split
+    asked = split or "test"
+    if asked not in datalist.drawn or datalist.sha256() == answers.training_data:
+        return asked
+    if split is None and answers.shipped:
+        return "all"
+    raise SKDError(
+        data,
+        f"it gives no {asked} split, and one drawn from it may hold images that the model was trained on",
+        "Give the splits, or use --split all for images that the model has never seen",
+    )
 
 
 def _is_model_file(model: str | Path) -> bool:
@@ -140,6 +170,8 @@ class _RunAnswers:
         self.device = device
         self.class_names = list(self.run.class_names)
         self.seed: int = self.run.config["recipe"]["seed"]
+        self.training_data: str = self.run.config["contract"]["training_data_sha256"]
+        self.shipped = False
 
     def __call__(self, cases: Sequence[Case]) -> npt.NDArray[np.float64]:
         from MonaiSKD.engines import ViewsDataset, eval_loader, resolve_device
@@ -157,13 +189,16 @@ class _RunAnswers:
 class _FileAnswers:
     """Probabilities [N, K] by a model file, as `monai-skd classify` gives them."""
 
-    seed = 0
-
     def __init__(self, model: str | Path) -> None:
         from MonaiSKD.runtime import Classifier, find_model
 
-        self.classifier = Classifier(find_model(model))
-        self.class_names = list(self.classifier.contract.class_names)
+        file = find_model(model)
+        self.classifier = Classifier(file)
+        contract = self.classifier.contract
+        self.class_names = list(contract.class_names)
+        self.seed = contract.seed
+        self.training_data = contract.training_data_sha256
+        self.shipped = file.resolve().is_relative_to(bundles_folder().resolve())
 
     def __call__(self, cases: Sequence[Case]) -> npt.NDArray[np.float64]:
         rows: list[list[float]] = []
@@ -191,6 +226,13 @@ def metrics_table(metrics: Mapping[str, Mapping[str, Any]]) -> str:
         cells = "".join(f"{_interval(values[name]):22}" for name in ("balanced_accuracy", "macro_auc", "ece"))
         lines.append(f"{split:6}{values['n']:6}  {cells}")
     return "\n".join(lines)
+
+
+def measured_images(metrics: Mapping[str, Any]) -> str:
+    """Which images :func:`evaluate` measured, as a sentence."""
+    if metrics["split"] == "all":
+        return f"All {metrics['n']} images; the figures hold only if the model was trained on none of them."
+    return f"{metrics['n']} of {metrics['images']} images: the {metrics['split']} split."
 
 
 def source_table(by_source: Mapping[str, Any]) -> str:

@@ -145,6 +145,28 @@ def test_check_data_tells_a_leak_by_its_exit_code(data, tmp_path, capsys):
     assert "copy.png" in capsys.readouterr().out
 
 
+def test_check_data_of_another_modality_is_no_success(data, tmp_path, capsys):
+    for number, name in enumerate(("a", "b")):
+        (tmp_path / "d" / name).mkdir(parents=True)
+        shutil.copy(get_testdata_file("MR_small.dcm"), tmp_path / "d" / name / f"{number}.dcm")
+    assert main(["check-data", str(tmp_path / "d")]) == 2
+    out = capsys.readouterr().out
+    assert "UNUSABLE: train refuses these data" in out
+    assert "is of modality MR, not a chest radiograph" in out
+    assert "or name another --modality" in out
+    with pytest.raises(SystemExit):
+        main(["check-data", "--help"])
+    assert "default: chest_xray" in " ".join(capsys.readouterr().out.split())
+
+
+def test_check_data_and_train_refuse_the_same(refused, tmp_path, data, capsys):
+    shutil.copytree(data, tmp_path / "d")
+    (tmp_path / "d" / "train" / "ring" / "broken.png").write_bytes(b"no picture")
+    assert main(["check-data", str(tmp_path / "d"), "--modality", "brain_mri"]) == 2
+    assert "1 unusable file (" in capsys.readouterr().out
+    assert "broken.png" in refused(*train(tmp_path / "d", tmp_path / "out"))
+
+
 def train(data: object, out: Path, *more: object) -> list[object]:
     return ["train", "brain_mri", data, "--out", out, *FAST, *more]
 
@@ -232,10 +254,18 @@ def test_the_teacher_may_be_a_file_alone(refused, tmp_path, data):
     assert "timm knows no network" in refused(*train(data, tmp_path / "out", "--teacher", "resnet7.a1_in1k"))
 
 
+def test_unlabeled_images_of_the_test_split_stop_training_unless_allowed(refused, tmp_path, data):
+    more = shutil.copytree(data / "test", tmp_path / "more")
+    command = train(data, tmp_path / "out", "--unlabeled", more, "--set", "teacher_epochs=0", "--set", "students=1")
+    assert "the unlabeled image" in refused(*command)
+    assert not (tmp_path / "out" / "model.pt").exists()
+    assert main([str(part) for part in (*command, "--set", "allow_leaks=true")]) == 0
+
+
 def test_a_vit_student_of_a_local_dinov2_teacher_with_unlabeled_images(tmp_path, data, shared):
     weights = shared / "weights" / "vit_small_patch14_dinov2" / "model.fp16.safetensors"
     options = ["--teacher", f"vit_small_patch14_dinov2={weights}", "--student", "vit_tiny_patch14_dinov2"]
-    more = ["--unlabeled", data / "test", "--image-size", "28", "--epochs", "1", "--set", "feature_epochs=0"]
+    more = ["--unlabeled", data / "train", "--image-size", "28", "--epochs", "1", "--set", "feature_epochs=0"]
     assert main([str(part) for part in train(data, tmp_path / "out", *options, *more)]) == 0
     config = json.loads((tmp_path / "out" / "config.json").read_text())
     assert config["contract"]["teacher"]["name"] == "vit_small_patch14_dinov2"

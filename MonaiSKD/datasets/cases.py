@@ -33,6 +33,11 @@ class Case:
     patient_id: str | None = None
     source: str | None = None
 
+    @property
+    def sampled(self) -> str:
+        """What counts as one draw of a sample: the patient; where that is not known, the image."""
+        return self.patient_id or self.path
+
 
 @dataclass(frozen=True)
 class DataList:
@@ -41,6 +46,7 @@ class DataList:
     Args:
         cases: the images, each with its split decided.
         class_names: the classes, in the order of the network's outputs.
+        drawn: the splits that were drawn because the data set does not give them.
 
     Example:
         >>> data = DataList((Case("a.png", "sick", "train"), Case("b.png", "well", "train")), ("sick", "well"))
@@ -52,6 +58,7 @@ class DataList:
 
     cases: tuple[Case, ...]
     class_names: tuple[str, ...]
+    drawn: tuple[Split, ...] = ()
 
     def items(self, split: str) -> list[dict[str, Any]]:
         """The images of one split as MONAI expects them: path, class number, and patient (or None).

@@ -8,7 +8,7 @@ from pathlib import Path
 from MonaiSKD.datasets.cases import SPLITS, Case, DataList
 from MonaiSKD.datasets.patients import with_patients
 from MonaiSKD.datasets.sources import read_source
-from MonaiSKD.datasets.splits import complete_splits
+from MonaiSKD.datasets.splits import complete_splits, missing_splits
 from MonaiSKD.errors import SKDError
 
 __all__ = ["SPLITS", "Case", "DataList", "load_datalist"]
@@ -52,9 +52,10 @@ def load_datalist(
     cases = with_patients(read_source(where))
     _refuse_one_file_twice(where, cases)
     classes = _class_names(where, cases, class_names)
+    drawn = missing_splits(cases)
     cases = complete_splits(where, cases, fractions, seed)
     _refuse_unlearnable(where, cases, classes_known=class_names is not None)
-    return DataList(cases, classes)
+    return DataList(cases, classes, drawn)
 
 
 def _refuse_one_file_twice(where: Path, cases: Sequence[Case]) -> None:

@@ -9,13 +9,14 @@ from typing import Any, Literal
 from MonaiSKD.datasets.duplicates import Duplicate
 from MonaiSKD.datasets.shortcuts import Shortcut
 
-Verdict = Literal["ok", "warnings", "leak"]
+Verdict = Literal["ok", "warnings", "unusable", "leak"]
 
 MAX_IMBALANCE = 3.0
 FEW_IMAGES = 10
 _VERDICTS: dict[Verdict, str] = {
     "ok": "OK: nothing found that would spoil a result",
     "warnings": "WARNINGS: a result on these data needs a caveat",
+    "unusable": "UNUSABLE: train refuses these data",
     "leak": "LEAK: test results would be too good; train refuses these data",
 }
 
@@ -28,6 +29,7 @@ class DataReport:
         class_names: the classes.
         counts: per split, the number of images of each class.
         unreadable: the files that cannot be used, each with the reason.
+        other_modality: those of them that are of another modality than they were read as.
         small: files whose shorter side is below 96 pixels.
         exact_duplicates: groups of files with equal decoded pixels.
         near_duplicates: pairs of files that look alike without being equal.
@@ -38,6 +40,7 @@ class DataReport:
     class_names: tuple[str, ...]
     counts: dict[str, dict[str, int]]
     unreadable: dict[str, str]
+    other_modality: tuple[str, ...]
     small: tuple[str, ...]
     exact_duplicates: tuple[Duplicate, ...]
     near_duplicates: tuple[Duplicate, ...]
@@ -46,15 +49,20 @@ class DataReport:
 
     @property
     def verdict(self) -> Verdict:
-        """ "leak" if splits share pictures or patients, "warnings" if anything else is wrong, otherwise "ok"."""
+        """ "leak" if splits share pictures or patients, else "unusable" if a file is, else "warnings" or "ok".
+
+        Training refuses the first two: it leaves no labelled file out in silence.
+        """
         if any(self._leaks()):
             return "leak"
+        if self.unreadable:
+            return "unusable"
         return "warnings" if any(self._warnings()) else "ok"
 
     @property
     def problems(self) -> tuple[str, ...]:
         """One sentence per problem with its remedy, leaks first."""
-        return (*self._leaks(), *self._warnings())
+        return (*self._leaks(), *self._unusable(), *self._warnings())
 
     def _leaks(self) -> Iterator[str]:
         if groups := [group for group in self.exact_duplicates if group.across_splits]:
@@ -64,11 +72,17 @@ class DataReport:
             how_many = _count(self.divided_patients, "patient")
             yield f"{how_many} in more than one split ({patient}: {', '.join(paths)}): move each to one split."
 
+    def _unusable(self) -> Iterator[str]:
+        if foreign := self.other_modality:
+            example = f"{foreign[0]}: {self.unreadable[foreign[0]]}"
+            remedy = "replace or remove, or name another --modality"
+            yield f"{_count(foreign, 'unusable file')} of another modality ({example}): {remedy}."
+        if others := [path for path in self.unreadable if path not in set(foreign)]:
+            example = f"{others[0]}: {self.unreadable[others[0]]}"
+            yield f"{_count(others, 'unusable file')} ({example}): replace or remove."
+
     def _warnings(self) -> Iterator[str]:
         yield from self._duplicate_warnings()
-        if self.unreadable:
-            path, reason = next(iter(self.unreadable.items()))
-            yield f"{_count(self.unreadable, 'unusable file')} ({path}: {reason}): replace or remove."
         if self.small:
             yield f"{_count(self.small, 'image')} with a side below 96 pixels ({self.small[0]}): use larger originals."
         yield from self._count_warnings()
@@ -110,6 +124,7 @@ class DataReport:
             "class_names": list(self.class_names),
             "counts": self.counts,
             "unreadable": self.unreadable,
+            "other_modality": list(self.other_modality),
             "small": list(self.small),
             "exact_duplicates": [group.to_dict() for group in self.exact_duplicates],
             "near_duplicates": [pair.to_dict() for pair in self.near_duplicates],

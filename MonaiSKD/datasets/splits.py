@@ -9,8 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from MonaiSKD.datasets.cases import SPLITS, Case
+from MonaiSKD.datasets.cases import SPLITS, Case, Split
 from MonaiSKD.errors import SKDError
+
+
+def missing_splits(cases: Iterable[Case]) -> tuple[Split, ...]:
+    """The splits that must be drawn: all where none is given; train and val, out of train, where val is missing."""
+    given = {case.split for case in cases}
+    if given == {None}:
+        return SPLITS
+    return ("train", "val") if "train" in given and "val" not in given else ()
 
 
 def complete_splits(
@@ -29,13 +37,14 @@ def complete_splits(
     """
     if min(fractions) <= 0 or not np.isclose(sum(fractions), 1.0):
         raise SKDError("fractions", f"{fractions} are not three positive shares of 1", "Use for example 0.7, 0.1, 0.2")
-    given = {case.split for case in cases}
-    if given == {None}:
+    drawn = missing_splits(cases)
+    if drawn == SPLITS:
         return divide(cases, dict(zip(SPLITS, fractions, strict=True)), seed)
-    if None in given:
-        first = next(case.path for case in cases if case.split is None)
-        raise SKDError(where, f"{first} has no split while others have one", "Give a split to every image or to none")
-    if "train" in given and "val" not in given:
+    without = [case.path for case in cases if case.split is None]
+    if without:
+        cause = f"{without[0]} has no split while others have one"
+        raise SKDError(where, cause, "Give a split to every image or to none")
+    if drawn:
         train = [case for case in cases if case.split == "train"]
         share = fractions[1] / (fractions[0] + fractions[1])
         rest = [case for case in cases if case.split != "train"]

@@ -166,6 +166,7 @@ def train_loader(dataset: ViewsDataset, batch_size: int, seed: int = 0, num_work
         "batch_size": share,
         "sampler": sampler,
         "drop_last": len(sampler) > share and remainder < math.ceil(share / 2),
+        "generator": _own_generator(seed),
     }
     if num_workers:
         return DataLoader(dataset, num_workers=num_workers, persistent_workers=True, **options)
@@ -182,4 +183,10 @@ def sample_images(dataset: ViewsDataset, count: int, seed: int = 0) -> Tensor | 
 
 def eval_loader(dataset: ViewsDataset, batch_size: int) -> DataLoader:
     """Every image once, in order, over all ranks."""
-    return DataLoader(dataset, batch_size=batch_size, sampler=ShardSampler(dataset), num_workers=0)
+    sampler = ShardSampler(dataset)
+    return DataLoader(dataset, batch_size=batch_size, sampler=sampler, num_workers=0, generator=_own_generator())
+
+
+def _own_generator(seed: int = 0) -> torch.Generator:
+    """For a loader. It would draw from the training's random numbers, and once more in a run that goes on."""
+    return torch.Generator().manual_seed(seed)

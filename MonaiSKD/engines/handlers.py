@@ -21,6 +21,9 @@ from MonaiSKD.distillation import EMATeachers
 class KeepBest:
     """Validate networks after each epoch and remember the weights that scored best.
 
+    After a validation the trainer's `state.metrics` holds the scores, as "val_auc/0", ...; after an epoch without one
+    it holds none.
+
     Args:
         evaluator: MONAI evaluator; its `network` is replaced by each of `networks` in turn.
         networks: the candidates (EMA teachers).
@@ -58,6 +61,7 @@ class KeepBest:
         self.epoch = -1
         self.weights: dict[str, Tensor] = {}
         self.history: list[dict[str, float]] = []
+        self._told: set[str] = set()
 
     def attach(self, engine: Engine) -> None:
         """Hook into the trainer; attach before the checkpoint, which saves what this remembers."""
@@ -72,6 +76,8 @@ class KeepBest:
     def __call__(self, engine: Engine) -> None:
         """Validate and compare."""
         epoch, last = engine.state.epoch, engine.state.max_epochs
+        for name in self._told:  # the log, events and TensorBoard would take them for this epoch's
+            engine.state.metrics.pop(name, None)
         if epoch == last or (epoch >= self.start and (epoch - self.start) % self.interval == 0):
             self._validate(engine)
 
@@ -81,7 +87,9 @@ class KeepBest:
             self.evaluator.network = network
             self.evaluator.run()
             metrics = {name: float(value) for name, value in self.evaluator.state.metrics.items()}
-            engine.state.metrics.update({f"{name}/{index}": value for name, value in metrics.items()})
+            told = {f"{name}/{index}": value for name, value in metrics.items()}
+            engine.state.metrics.update(told)
+            self._told.update(told)
             self.history.append({"epoch": engine.state.epoch, "index": index, **metrics})
             if metrics[self.metric] >= self.score:
                 self.score, self.index, self.epoch = metrics[self.metric], index, engine.state.epoch

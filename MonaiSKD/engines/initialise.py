@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -14,6 +14,8 @@ from MonaiSKD.models import Classifier, Teacher
 from MonaiSKD.models.pair import StudentPair
 from MonaiSKD.selection import SelectionPlan, compensate, make_plan
 from MonaiSKD.selection.compensation import CompensationReport
+
+Initialisation = Literal["selection", "random"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ def initialise_students(
     num_classes: int,
     image_size: int,
     count: int = 2,
-    initialisation: str = "selection",
+    initialisation: Initialisation = "selection",
     selection: Mapping[str, Any] | None = None,
     compensation: Tensor | None = None,
     features: bool = True,
@@ -64,8 +66,9 @@ def initialise_students(
         SKDError: the pair of networks does not map (see :func:`~MonaiSKD.selection.make_plan`), or `initialisation`
             is unknown.
     """
-    if initialisation not in ("selection", "random"):
-        raise SKDError(f"initialisation {initialisation!r}", "it is unknown", "Use selection or random")
+    if initialisation not in get_args(Initialisation):
+        known = " or ".join(get_args(Initialisation))
+        raise SKDError(f"initialisation {initialisation!r}", "it is unknown", f"Use {known}")
     torch.manual_seed(seed)
     students = [Classifier(student, num_classes, image_size, drop_path_rate) for _ in range(count)]
     plans: list[SelectionPlan] = []

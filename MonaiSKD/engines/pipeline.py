@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,14 @@ from monai.data import DataLoader
 
 import MonaiSKD
 from MonaiSKD import events
-from MonaiSKD.datasets import SPLITS, DataList
+from MonaiSKD.datasets import SPLITS, Case, DataList
+from MonaiSKD.datasets.unlabeled import UNLABELED
 from MonaiSKD.engines.checkpoint import save_state
 from MonaiSKD.engines.data import ViewsDataset
 from MonaiSKD.engines.distributed import rank
-from MonaiSKD.engines.handlers import KeepBest, mean_parts
+from MonaiSKD.engines.handlers import KeepBest
 from MonaiSKD.engines.initialise import Initialised
+from MonaiSKD.engines.recipe import decisive
 from MonaiSKD.engines.runfolder import (
     CONFIG,
     EVIDENCE,
@@ -29,9 +32,10 @@ from MonaiSKD.engines.runfolder import (
     REPORT,
     SUMMARY,
     TYPICALITY,
+    claim,
     save_model,
 )
-from MonaiSKD.engines.stages import Stage, chosen, start_from
+from MonaiSKD.engines.stages import Stage, chosen, curves, kept, start_from
 from MonaiSKD.evaluation import (
     Calibration,
     Example,
@@ -101,7 +105,7 @@ class Pipeline:
 
     def learn(self) -> Classifier:
         """Run every stage that is not done; the result is the kept student, not calibrated yet."""
-        self._write_plans(Path(self.output_dir) / PLAN)
+        self.begin()
         self.stages = [stage for stage in self.stages if stage.trainer.state.max_epochs > 0]
         plan = [{"name": stage.name, "epochs": stage.trainer.state.max_epochs} for stage in self.stages]
         events.emit("plan", stages=plan)
@@ -118,11 +122,31 @@ class Pipeline:
         self.network.load_state_dict(chosen(self.stages[-1]).weights)
         return self.network
 
-    def _write_plans(self, path: Path) -> None:
-        """Both plans, and what compensation did to each selected student, layer by layer."""
-        if rank() == 0:
-            plans = [plan.to_dict() for plan in self.initialised.plans]
-            write_json(path, {"plans": plans, "compensation": [r.to_dict() for r in self.initialised.reports]})
+    def begin(self) -> None:
+        """Note in the run folder what it is of, and the plans with what compensation did to each student by layers.
+
+        Checkpoints of another run may be put there afterwards (they must be of the same images), but not before.
+
+        Raises:
+            SKDError: it holds a training of other data or options (see :func:`~MonaiSKD.engines.runfolder.claim`).
+        """
+        if rank() > 0:
+            return
+        unlabeled = [item["image"] for item in self.training.data if item["label"] == UNLABELED]
+        run = {
+            **decisive(self.recipe), "modality": self.modality, "teacher_weights": self.teacher.source,
+            "val_interval": chosen(self.stages[-1]).interval, "data": self._data_sha256,
+            "unlabeled": DataList(tuple(Case(path, "") for path in unlabeled), ()).sha256(),
+        }  # fmt: skip
+        claim(self.output_dir, run)
+        plans, reports = self.initialised.plans, self.initialised.reports
+        note = {"plans": [plan.to_dict() for plan in plans], "compensation": [report.to_dict() for report in reports]}
+        write_json(Path(self.output_dir) / PLAN, note)
+
+    @cached_property
+    def _data_sha256(self) -> str:
+        """Of the data list; computed once, because every image is read for it."""
+        return self.datalist.sha256()
 
     def _finish(self, folder: Path) -> None:
         events.emit("task", name="calibrate")
@@ -133,7 +157,12 @@ class Pipeline:
         calibration = calibrate(*predictions["val"], self.recipe["sensitivity"])
         metrics: dict[str, Any] = {
             split: {
-                **classification_metrics(calibration.probabilities(logits), labels.numpy(), names),
+                **classification_metrics(
+                    calibration.probabilities(logits),
+                    labels.numpy(),
+                    names,
+                    groups=[case.sampled for case in self.datalist.of(split)],
+                ),
                 **calibration.account(logits, labels, names),
             }
             for split, (logits, labels) in predictions.items()
@@ -193,7 +222,6 @@ class Pipeline:
 
     def _contract(self, names: list[str], calibration: Calibration) -> dict[str, Any]:
         """What must be known to use the weights rightly; it becomes the model file's metadata."""
-        dual, final = (chosen(s) for s in (next(s for s in self.stages if s.name == "dual"), self.stages[-1]))
         return {
             **self.model,
             "title": self.title,
@@ -205,8 +233,8 @@ class Pipeline:
             "sensitivity": self.recipe["sensitivity"],
             "thresholds": dict(zip(names, calibration.thresholds, strict=True)),
             "teacher": {"name": self.teacher.name, "source": self.teacher.source, "licence": self.teacher.licence},
-            "kept": {"student": dual.index, "dual_epoch": dual.epoch, "finetune_epoch": final.epoch},
-            "training_data_sha256": self.datalist.sha256(),
+            "kept": kept(self.stages),
+            "training_data_sha256": self._data_sha256,
             "plans": [plan.digest() for plan in self.initialised.plans],
             "versions": {
                 "MonaiSKD": MonaiSKD.__version__,
@@ -236,7 +264,7 @@ class Pipeline:
             metrics={split: metrics[split] for split in self.loaders},
             probabilities=probabilities.astype(np.float64),
             labels=labels,
-            curves=self._curves(),
+            curves=curves(self.stages),
             examples=self._examples(spread, evidence, probabilities, labels),
             errors=self._examples(worst, evidence, probabilities, labels),
             sensitivity=contract["sensitivity"],
@@ -269,21 +297,3 @@ class Pipeline:
             heat = maps[0, int(probabilities[i].argmax())].numpy()
             examples.append(Example(image.numpy(), int(labels[i]), probabilities[i], heat))
         return examples
-
-    def _curves(self) -> dict[str, dict[str, list[tuple[float, float]]]]:
-        """Loss and validation AUC over the epochs of stage 1 and of fine-tuning."""
-        losses: dict[str, list[tuple[float, float]]] = {}
-        scores: dict[str, list[tuple[float, float]]] = {}
-        offset = 0
-        for stage in self.stages:
-            if stage.name == "teacher":
-                continue
-            for row in stage.means.history:
-                for line, value in mean_parts(row).items():
-                    line = "fine-tuning" if stage.name == "finetune" else line
-                    losses.setdefault(line, []).append((offset + row["epoch"], value))
-            for row in [] if stage.best is None else stage.best.history:
-                line = f"student {int(row['index'])}" if stage.name == "dual" else "fine-tuning"
-                scores.setdefault(line, []).append((offset + row["epoch"], row["val_auc"]))
-            offset += stage.trainer.state.max_epochs
-        return {"loss": losses, "validation AUC": scores}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,14 +13,49 @@ import torch
 
 from MonaiSKD.engines.checkpoint import save_state
 from MonaiSKD.errors import SKDError
-from MonaiSKD.files import read_json
+from MonaiSKD.files import read_json, write_json
 from MonaiSKD.models.classifier import Classifier
 from MonaiSKD.models.evidence import Evidence
 from MonaiSKD.models.typicality import Typicality
 
 MODEL, EVIDENCE, TYPICALITY = "model.pt", "evidence.pt", "typicality.pt"
 MODEL_FILE, CONFIG, METRICS, PLAN = "model.onnx", "config.json", "metrics.json", "plan.json"
+RUN, CHECKPOINTS = "run.json", "checkpoints"
 REPORT, SUMMARY = "report.html", "summary.png"
+
+# What the fingerprints in run.json are of.
+_OTHER = {
+    "data": "other images, classes or splits",
+    "unlabeled": "other images without labels",
+}
+
+
+def claim(folder: str | Path, run: Mapping[str, Any]) -> None:
+    """Note what a run folder is of, or refuse to go on from checkpoints of anything else.
+
+    Images that an earlier run has learned from may be test images of this one: its results would be worth nothing.
+
+    Args:
+        folder: the run folder. Without checkpoints it is taken, whatever it was of before.
+        run: JSON data, by name: all that decides the weights, options and fingerprints.
+
+    Raises:
+        SKDError: there are checkpoints of another run, or without a note, as older versions left them.
+    """
+    note = Path(folder) / RUN
+    if not any((Path(folder) / CHECKPOINTS).glob("*.pt")):
+        write_json(note, run)
+        return
+    anew = f"use another --out folder, or remove its {CHECKPOINTS}"
+    if not note.is_file():
+        cause = f"there is no {RUN}, so its {CHECKPOINTS} do not say what they were trained on"
+        raise SKDError(folder, cause, f"To start anew, {anew}")
+    before, now = read_json(note), json.loads(json.dumps(run))
+    differing = [name for name in {**before, **now} if before.get(name, "none") != now.get(name, "none")]
+    if differing:
+        told = [_OTHER.get(n) or f"{n} {before.get(n, 'none')!r} instead of {now.get(n, 'none')!r}" for n in differing]
+        cause = f"it holds a training with {'; '.join(told)}"
+        raise SKDError(folder, cause, f"Use the same data and options again; to start anew, {anew}")
 
 
 @dataclass(frozen=True)

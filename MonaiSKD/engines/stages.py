@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from MonaiSKD.distillation import EMATeachers
 from MonaiSKD.distillation.labels import label_loss
 from MonaiSKD.engines.checkpoint import StageCheckpoint
 from MonaiSKD.engines.distributed import distributed, rank
-from MonaiSKD.engines.handlers import EpochMeans, FollowStudents, GradientClipping, KeepBest, tell_epoch
+from MonaiSKD.engines.handlers import EpochMeans, FollowStudents, GradientClipping, KeepBest, mean_parts, tell_epoch
 from MonaiSKD.engines.precision import AutocastInferer
 from MonaiSKD.engines.progress import Progress
 from MonaiSKD.models.classifier import Classifier
@@ -63,9 +64,17 @@ class Stage:
 
 
 def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Weights decay; biases, norms, scales and position tokens do not (the usual practice since ViT)."""
-    decayed = [p for p in network.parameters() if p.requires_grad and p.ndim > 1]
-    others = [p for p in network.parameters() if p.requires_grad and p.ndim <= 1]
+    """Weights decay; biases, norms, scales, and what a backbone names itself do not (the usual practice since ViT).
+
+    timm's transformers name their class token and position embedding. A network may hold several backbones.
+    """
+    named: set[int] = set()
+    for module in network.modules():
+        names: Any = getattr(module, "no_weight_decay", frozenset)
+        named |= {id(parameter) for name, parameter in module.named_parameters() if name in names()}
+    learning = [p for p in network.parameters() if p.requires_grad]
+    decayed = [p for p in learning if p.ndim > 1 and id(p) not in named]
+    others = [p for p in learning if p.ndim <= 1 or id(p) in named]
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
 
 
@@ -153,3 +162,33 @@ def chosen(stage: Stage) -> KeepBest:
     """The memory of the best of a stage that was validated."""
     assert stage.best is not None, f"stage {stage.name} knows no labels"
     return stage.best
+
+
+def kept(stages: Sequence[Stage]) -> dict[str, int | None]:
+    """Which student was kept after which epochs; None for a stage that was left out."""
+    best = {stage.name: stage.best for stage in stages if stage.best is not None}
+    dual, finetune = best["dual"], best.get("finetune")
+    return {
+        "student": dual.index,
+        "dual_epoch": dual.epoch,
+        "finetune_epoch": None if finetune is None else finetune.epoch,
+    }
+
+
+def curves(stages: Sequence[Stage]) -> dict[str, dict[str, list[tuple[float, float]]]]:
+    """Loss and validation AUC over the epochs of all stages but the large teacher's, one after the other."""
+    losses: dict[str, list[tuple[float, float]]] = {}
+    scores: dict[str, list[tuple[float, float]]] = {}
+    offset = 0
+    for stage in stages:
+        if stage.name == "teacher":
+            continue
+        for row in stage.means.history:
+            for line, value in mean_parts(row).items():
+                line = "fine-tuning" if stage.name == "finetune" else line
+                losses.setdefault(line, []).append((offset + row["epoch"], value))
+        for row in [] if stage.best is None else stage.best.history:
+            line = f"student {int(row['index'])}" if stage.name == "dual" else "fine-tuning"
+            scores.setdefault(line, []).append((offset + row["epoch"], row["val_auc"]))
+        offset += stage.trainer.state.max_epochs
+    return {"loss": losses, "validation AUC": scores}

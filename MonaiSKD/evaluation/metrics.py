@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -22,15 +22,17 @@ def classification_metrics(
     labels: npt.ArrayLike,
     class_names: Sequence[str],
     *,
+    groups: Sequence[Hashable] | None = None,
     bootstrap: int = 1000,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Accuracy, balanced accuracy, AUC, recall and calibration error of a classifier.
 
     Every metric is `{"value", "low", "high"}`; `low` and `high` bound the 95 % percentile bootstrap interval. Cases are
-    resampled plainly (not within classes), because the class frequencies of a test set are a sample too. A resample
-    that lacks a class is left out for the metrics which that class enters. The calibration error of a resample is
-    biased upwards, so an interval is widened to hold its value where needed.
+    resampled plainly (not within classes), because the class frequencies of a test set are a sample too, and whole
+    groups at a time, because images of one patient are alike: drawn one by one they would count as more than they say.
+    A resample that lacks a class is left out for the metrics which that class enters. The calibration error of a
+    resample is biased upwards, so an interval is widened to hold its value where needed.
 
     AUC is one against the rest; the macro AUC is its mean over the classes that have both positive and negative cases,
     balanced accuracy the mean recall of the classes that occur. What is undefined is None.
@@ -39,6 +41,7 @@ def classification_metrics(
         probabilities: [N, K], each row in [0, 1] with sum 1.
         labels: [N], class indices.
         class_names: K names, in the order of the columns.
+        groups: N names of what is sampled, such as patients; by default every case is one.
         bootstrap: number of resamples; 0 leaves the intervals None.
         seed: of the resampling.
 
@@ -46,7 +49,8 @@ def classification_metrics(
         `n`, `accuracy`, `balanced_accuracy`, `macro_auc`, `ece`, and `per_class`: name -> `n`, `auc`, `recall`.
 
     Raises:
-        ValueError: misshapen or empty input, rows that are no probabilities, names that do not match the columns.
+        ValueError: misshapen or empty input, rows that are no probabilities, names that do not match the columns,
+            groups that do not match the rows.
 
     Example:
         >>> m = classification_metrics([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]], [0, 1, 1], ["normal", "pneumonia"])
@@ -54,10 +58,11 @@ def classification_metrics(
         (0.6666666666666666, 0.5, 1.0)
     """
     p, y = _checked(probabilities, labels, class_names)
+    members = _members(range(len(y)) if groups is None else groups, len(y))
     statistics = _statistics(p, y)
     values = {name: float(statistic(np.ones((1, len(y))))[0]) for name, statistic in statistics.items()}
     drawn: dict[str, list[Array]] = {name: [] for name in statistics}
-    for weights in _resamples(len(y), bootstrap, seed):
+    for weights in _resamples(members, bootstrap, seed):
         for name, statistic in statistics.items():
             drawn[name].append(statistic(weights))
     metrics = {name: _with_interval(value, drawn[name]) for name, value in values.items()}
@@ -101,10 +106,10 @@ def _statistics(p: Array, y: Labels) -> dict[str, Statistic]:
         return np.asarray(np.mean(per_class, axis=0))
 
     return {
-        "accuracy": lambda weights: weights @ cases.correct / len(y),
+        "accuracy": lambda weights: weights @ cases.correct / weights.sum(axis=1),
         "balanced_accuracy": partial(mean, recall, occurring),
         "macro_auc": partial(mean, auc, ranked),
-        "ece": lambda weights: np.abs(weights @ gap).sum(axis=1) / len(y),
+        "ece": lambda weights: np.abs(weights @ gap).sum(axis=1) / weights.sum(axis=1),
         **{f"auc {k}": partial(auc, k=k) for k in range(p.shape[1])},
         **{f"recall {k}": partial(recall, k=k) for k in range(p.shape[1])},
     }
@@ -130,12 +135,22 @@ def weighted_auc(scores: Array, positive: npt.NDArray[np.bool_], weights: Array)
     return _ratio(wins, positives.sum(axis=1) * negatives.sum(axis=1))
 
 
-def _resamples(n: int, bootstrap: int, seed: int) -> Iterator[Array]:
-    """Blocks [B, N] of how often each case is drawn when N cases are drawn with replacement."""
+def _members(groups: Sequence[Hashable], n: int) -> Labels:
+    """[N], the number of each case's group, in the order of their first cases."""
+    if len(groups) != n:
+        raise ValueError(f"{n} groups are needed, one for each case, not {len(groups)}")
+    numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
+    return np.array([numbers[group] for group in groups])
+
+
+def _resamples(members: Labels, bootstrap: int, seed: int) -> Iterator[Array]:
+    """Blocks [B, N] of how often each case is drawn when as many groups as there are are drawn with replacement."""
     generator = np.random.default_rng(seed)
-    step = max(1, _CHUNK // n)
+    n = int(members.max()) + 1
+    step = max(1, _CHUNK // len(members))
     for start in range(0, bootstrap, step):
-        yield generator.multinomial(n, np.full(n, 1 / n), size=min(step, bootstrap - start)).astype(np.float64)
+        drawn = generator.multinomial(n, np.full(n, 1 / n), size=min(step, bootstrap - start))
+        yield drawn[:, members].astype(np.float64)
 
 
 def _ratio(numerator: Array, denominator: Array) -> Array:

@@ -60,6 +60,7 @@ def contract_of(model: TrainedModel, metrics: Mapping[str, Any], precision: Prec
         student=stated["student"],
         teacher=stated["teacher"],
         training_data_sha256=stated["training_data_sha256"],
+        seed=model.config["recipe"]["seed"],
         metrics={split: _short(metrics[split]) for split in ("val", "test")},
         versions=stated["versions"],
         intended_use=stated["intended_use"],

@@ -75,6 +75,7 @@ class Contract:
         student: timm name.
         teacher: name, source and licence of the teacher's weights.
         training_data_sha256: fingerprint of the data list.
+        seed: of the training; it divides data that give no splits.
         metrics: a short account of validation and test metrics.
         versions: of the packages that made it.
         intended_use: for whom and what not.
@@ -102,6 +103,7 @@ class Contract:
     student: str = ""
     teacher: Mapping[str, str] = field(default_factory=dict)
     training_data_sha256: str = ""
+    seed: int = 0
     metrics: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     intended_use: str = "research; not for clinical use"

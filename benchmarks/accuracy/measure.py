@@ -15,7 +15,7 @@ from MonaiSKD.evaluation.calibration import expected_calibration_error
 
 Predictions = Mapping[str, tuple[Tensor, Tensor]]
 
-_SENSITIVITY = 0.9
+SENSITIVITY = 0.9
 _DRAWS = 200
 
 
@@ -29,7 +29,7 @@ def scores(predictions: Predictions, class_names: Sequence[str]) -> dict[str, An
         predictions: "val" and "test" -> logits [N, K], labels [N].
         class_names: K names.
     """
-    calibration = calibrate(*predictions["val"], _SENSITIVITY)
+    calibration = calibrate(*predictions["val"], SENSITIVITY)
     found: dict[str, Any] = {"temperature": calibration.temperature}
     for split, (logits, labels) in predictions.items():
         probabilities = calibration.probabilities(logits)

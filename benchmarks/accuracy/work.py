@@ -102,13 +102,17 @@ def train(
     cell: Cell, places: Places, table: Path, unlabeled: Path | None, names: list[str], device: torch.device
 ) -> dict[str, Any]:
     folder = places.out / "runs" / cell.folder
+    lent = []
     if cell.row.taught:
-        lend(cell, teacher_of(cell), "teacher", places, table, names, device)
+        lent.append(made_once(teacher_of(cell), "teacher", places, table, names, device))
     if cell.row.kind == "student" and cell.row.unlabeled and cell.options["feature_epochs"]:
         whole, _ = images_of(distilled_of(cell), places)
-        lend(cell, distilled_of(cell), "features", places, whole, names, device)
+        lent.append(made_once(distilled_of(cell), "features", places, whole, names, device))
     workflow = prepare(cell, places, table, unlabeled, names)
     pipeline = workflow.parser.get_parsed_content("pipeline")
+    pipeline.begin()  # it would refuse checkpoints of other runs, so they come after it
+    for source in lent:
+        lend(source, folder)
     if cell.row.kind in ("features", "teacher"):
         stages = [stage for stage in pipeline.stages if stage.name == cell.row.kind]
         stages[0].run()
@@ -154,16 +158,19 @@ def prepare(cell: Cell, places: Places, table: Path, unlabeled: Path | None, nam
     return workflow
 
 
-def lend(
-    cell: Cell, lender: Cell, stage: str, places: Places, table: Path, names: list[str], device: torch.device
-) -> None:
-    """Have another cell train a stage once for all rows that share it; this run finds the checkpoint as its own."""
+def made_once(lender: Cell, stage: str, places: Places, table: Path, names: list[str], device: torch.device) -> Path:
+    """Have another cell train a stage once for all rows that share it; its checkpoint."""
     source = places.out / "runs" / lender.folder / "checkpoints" / f"{stage}.pt"
     with FileLock(places.out / f"{lender.folder.replace('/', '-')}.lock"):
         if not (done := source.with_name("done")).exists():
             train(lender, places, table, None, names, device)
             done.touch()
-    target = places.out / "runs" / cell.folder / "checkpoints" / source.name
+    return source
+
+
+def lend(source: Path, folder: Path) -> None:
+    """Put the checkpoint of a stage where the run of a folder finds it as its own."""
+    target = folder / "checkpoints" / source.name
     if not target.exists():
         with atomic_path(target) as beside:
             shutil.copyfile(source, beside)

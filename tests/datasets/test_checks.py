@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image as PILImage
+from pydicom.data import get_testdata_file
+from reading.handmade import header
+from reading.handmade import save as save_dicom
 
 from MonaiSKD.datasets import Case, DataList, assert_no_leak, check_data, load_datalist
 from MonaiSKD.datasets.phantoms import write_phantoms
@@ -130,6 +134,49 @@ def test_a_patient_within_one_split_is_no_leak(clean: DataList) -> None:
     assert_no_leak(replace(clean, cases=cases), RULE)
 
 
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_an_unlabeled_picture_that_is_also_held_out_is_a_leak(clean: DataList, tmp_path: Path, split: str) -> None:
+    held_out, trained = clean.of(split)[2], clean.of("train")[2]
+    for name, case in (("a.png", trained), ("b.png", trained)):  # known to the training anyway
+        save(tmp_path / name, pixels_of(case))
+    save(tmp_path / "blank.png", np.full((96, 96), 9))
+    assert_no_leak(clean, RULE, tmp_path)
+    (tmp_path / "deep").mkdir()
+    copy = save(tmp_path / "deep" / "copy.bmp", pixels_of(held_out))
+    assert_no_leak(clean, RULE)
+    with pytest.raises(SKDError, match="is the same picture as the unlabeled image") as caught:
+        assert_no_leak(clean, RULE, tmp_path)
+    assert caught.value.thing == held_out.path
+    assert copy in caught.value.cause
+    assert "Take it out of the unlabeled images" in caught.value.remedy
+    with pytest.raises(SKDError, match="there are no images"):
+        assert_no_leak(clean, RULE, tmp_path / "absent")
+
+
+def test_an_unlabeled_dicom_image_of_a_held_out_patient_is_a_leak(clean: DataList, tmp_path: Path) -> None:
+    def write(name: str, patient: str) -> str:
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        pixels = np.random.default_rng(len(name)).integers(0, 4096, (96, 96)).astype(np.uint16)
+        save_dicom(path, pixels, header("CR", PatientID=patient))
+        return str(path)
+
+    labelled = [
+        Case(write("1.dcm", "4711"), "normal", "train", "mine 1"),
+        Case(write("22.dcm", "0815"), "normal", "test", "mine 2"),
+    ]
+    data = with_case(clean, *labelled)
+    write("more/333.dcm", "4711")
+    write("more/4444.dcm", "42")
+    assert_no_leak(data, RULE, tmp_path / "more")
+    write("more/55555.dcm", "0815")
+    with pytest.raises(SKDError, match="shows the same patient as the unlabeled image") as caught:
+        assert_no_leak(data, RULE, tmp_path / "more")
+    assert caught.value.thing == labelled[1].path
+    assert "55555.dcm" in caught.value.cause
+    assert "0815" not in str(caught.value)
+
+
 def test_one_class_with_a_brighter_border_is_a_shortcut(clean: DataList, tmp_path: Path) -> None:
     cases = []
     for number, case in enumerate(clean.cases):
@@ -155,6 +202,8 @@ def test_unusable_and_small_images_are_listed(clean: DataList, tmp_path: Path) -
     assert set(report.unreadable) == {str(broken), str(blank)}
     assert "cannot be decoded" in report.unreadable[str(broken)]
     assert report.unreadable[str(blank)] == "shows nothing: all its pixels have one value"
+    assert (report.verdict, report.other_modality) == ("unusable", ())
+    assert "UNUSABLE: train refuses these data" in report.text()
     assert report.small == (small,)
     assert report.problems[0].startswith(f"2 unusable files ({broken}: cannot be decoded")
     assert report.problems[1] == f"1 image with a side below 96 pixels ({small}): use larger originals."
@@ -162,6 +211,25 @@ def test_unusable_and_small_images_are_listed(clean: DataList, tmp_path: Path) -
         with pytest.raises(SKDError) as caught:
             assert_no_leak(with_case(clean, case), RULE)
         assert caught.value.thing == case.path
+
+
+def test_images_of_another_modality_are_told_apart_from_broken_ones(clean: DataList, tmp_path: Path) -> None:
+    slices = [str(shutil.copy(get_testdata_file("MR_small.dcm"), tmp_path / f"{n}.dcm")) for n in (1, 2)]
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no picture")
+    added = with_case(clean, *(Case(path, "normal", "train") for path in (str(broken), *slices)))
+    report = check_data(added, RULE)
+    assert (report.verdict, report.other_modality) == ("unusable", tuple(slices))
+    assert report.to_dict()["other_modality"] == slices
+    assert report.problems[:2] == (
+        f"2 unusable files of another modality ({slices[0]}: is of modality MR, not a chest radiograph): "
+        "replace or remove, or name another --modality.",
+        f"1 unusable file ({broken}: {report.unreadable[str(broken)]}): replace or remove.",
+    )
+    # A leak goes before, as training would tell it of the others.
+    original = clean.of("train")[3]
+    copy = save(tmp_path / "copy.bmp", pixels_of(original))
+    assert check_data(with_case(added, Case(copy, original.label, "test")), RULE).verdict == "leak"
 
 
 def test_missing_splits_few_images_and_imbalance_are_warnings(clean: DataList) -> None:

@@ -23,6 +23,7 @@ def test_a_folder_with_splits_keeps_them(write, train: str, val: str, test: str)
     (folder / "notes").mkdir()
     data = load_datalist(folder)
     assert data.class_names == ("a", "b")
+    assert data.drawn == ()
     assert data.items("train") == [
         {"image": str(folder / train / "a" / "1.png"), "label": 0, "patient_id": None},
         {"image": str(folder / train / "a" / "2.bmp"), "label": 0, "patient_id": None},
@@ -39,6 +40,7 @@ def test_a_folder_without_splits_is_divided_70_10_20(write) -> None:
         "val": {"sick": 2, "well": 2},
         "test": {"sick": 4, "well": 4},
     }
+    assert data.drawn == SPLITS
     assert load_datalist(folder) == data
     assert load_datalist(folder, seed=1) != data
     halves = load_datalist(folder, fractions=(0.5, 0.25, 0.25))
@@ -55,6 +57,7 @@ def test_a_missing_validation_split_comes_out_of_the_training_split(write) -> No
         "test": {"a": 16, "b": 16},
     }
     assert all("/test/" in case.path for case in data.of("test"))
+    assert data.drawn == ("train", "val")
 
 
 def test_a_csv_gives_patients_and_sources_and_starts_at_its_own_folder(write) -> None:

@@ -110,6 +110,18 @@ def test_training_batches_are_shuffled_anew_and_tiny_remainders_dropped(items):
     assert [len(batch["label"]) for batch in train_loader(dataset(items), batch_size=64)] == [11]
 
 
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_loaders_leave_the_random_stream_of_the_training_alone(items, num_workers):
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    torch.manual_seed(3)
+    torch.rand(2)
+    for loader in (train_loader(dataset(items), 4, num_workers=num_workers), eval_loader(dataset(items), 4)):
+        for _ in range(2):
+            next(iter(loader))
+    assert torch.equal(torch.rand(2), expected[2:])
+
+
 def test_evaluation_sees_each_image_once_in_order(items):
     data = ViewsDataset(items, ReadCanonicald("image", "brain_mri", 16))
     seen = torch.cat([batch["index"] for batch in eval_loader(data, 4)])

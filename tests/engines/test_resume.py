@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from ignite.engine import Engine
 
 from MonaiSKD.bundle import find_bundle, run_training
 from MonaiSKD.engines import StageCheckpoint
@@ -43,6 +44,22 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(tmp_path, uni
     ],
 )
 def test_resumed_run_ends_alike(tmp_path, monkeypatch, uninterrupted, small_options, stage, epoch, saved):
+    kill(monkeypatch, stage, epoch, saved, tmp_path, small_options)
+    assert same(train(tmp_path, small_options), uninterrupted)
+
+
+def test_random_parts_of_the_training_go_on_as_well(tmp_path, monkeypatch, small_options):
+    """What draws from PyTorch's random numbers, while worker processes draw the views."""
+    random = {"teacher_epochs": 0, "feature_epochs": 0, "finetune_epochs": 0, "compensation_images": 0,
+              "epochs": 2, "mixup": 0.4, "drop_path_rate": 0.2, "num_workers": 1}  # fmt: skip
+    options = {**small_options, **random}
+    uninterrupted = train(tmp_path / "whole", options)
+    kill(monkeypatch, "dual", 1, True, tmp_path / "killed", options)
+    assert same(train(tmp_path / "killed", options), uninterrupted)
+
+
+def kill(monkeypatch, stage, epoch, saved, out, options) -> None:
+    """Train, and die at the end of an epoch of a stage, before or after it is saved."""
     save = StageCheckpoint.__call__
 
     def save_and_die(self, engine):
@@ -56,23 +73,34 @@ def test_resumed_run_ends_alike(tmp_path, monkeypatch, uninterrupted, small_opti
     with monkeypatch.context() as patch:
         patch.setattr(StageCheckpoint, "__call__", save_and_die)
         with pytest.raises(RuntimeError) as caught:
-            train(tmp_path, small_options)
+            train(out, options)
         assert isinstance(caught.value.__cause__, Killed)
-    assert not (tmp_path / "model.pt").exists()
-    assert same(train(tmp_path, small_options), uninterrupted)
+    assert not (out / "model.pt").exists()
 
 
-def test_a_checkpoint_of_other_options_is_refused(tmp_path, small_options):
-    train(tmp_path, small_options)
-    with pytest.raises(RuntimeError) as caught:
-        train(tmp_path, small_options, epochs=5)
-    assert isinstance(caught.value.__cause__, SKDError)
-    assert "plans 3 epochs, this run 5" in str(caught.value.__cause__)
+@pytest.fixture
+def checkpoint(tmp_path) -> StageCheckpoint:
+    """Of three epochs of a stage that has nothing to remember."""
+    checkpoint = StageCheckpoint(tmp_path / "stage.pt", {})
+    engine = Engine(lambda engine, batch: None)
+    checkpoint.attach(engine)
+    engine.run([0, 1], max_epochs=3)
+    return checkpoint
 
 
-def test_a_damaged_checkpoint_is_refused(tmp_path, small_options):
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / "dual.pt").write_bytes(b"not a checkpoint")
-    with pytest.raises(RuntimeError) as caught:
-        train(tmp_path, small_options)
-    assert "dual.pt: does not fit this run" in str(caught.value.__cause__)
+def new_engine(epochs: int) -> Engine:
+    engine = Engine(lambda engine, batch: None)
+    engine.state.max_epochs = epochs
+    return engine
+
+
+def test_a_checkpoint_of_another_length_is_refused(checkpoint):
+    assert checkpoint.resume(new_engine(3))
+    with pytest.raises(SKDError, match="plans 3 epochs, this run 5"):
+        checkpoint.resume(new_engine(5))
+
+
+def test_a_damaged_checkpoint_is_refused(checkpoint):
+    checkpoint.path.write_bytes(b"not a checkpoint")
+    with pytest.raises(SKDError, match=r"stage.pt: does not fit this run"):
+        checkpoint.resume(new_engine(3))

@@ -96,6 +96,45 @@ def test_same_seed_same_intervals() -> None:
     assert classification_metrics(*case, seed=3) != classification_metrics(*case, seed=4)
 
 
+def test_groups_of_one_change_nothing() -> None:
+    case = simulated(80)
+    names = [f"patient {n}" for n in np.random.default_rng(0).permutation(80)]
+    assert classification_metrics(*case, groups=names) == classification_metrics(*case)
+
+
+def test_without_groups_the_draws_are_those_of_ever() -> None:
+    """Figures of before there were groups."""
+    result = classification_metrics(*simulated(80), seed=3)
+    assert (result["accuracy"]["low"], result["accuracy"]["high"]) == (0.4625, 0.675)
+    figures = (0.10611747313414731, 0.23567898709602889)
+    assert (result["ece"]["low"], result["ece"]["high"]) == pytest.approx(figures, abs=1e-12)
+
+
+def test_copies_of_the_cases_narrow_no_interval_when_they_are_one_group() -> None:
+    p, y, names = simulated(150)
+    plain = classification_metrics(p, y, names)
+    fourfold = (np.repeat(p, 4, axis=0), np.repeat(y, 4), names)
+    assert every_metric(classification_metrics(*fourfold, groups=np.repeat(np.arange(150), 4).tolist())) == [
+        pytest.approx(metric) for metric in every_metric(plain)
+    ]
+    apart = classification_metrics(*fourfold)
+    for one_by_one, by_group in zip(every_metric(apart), every_metric(plain), strict=True):
+        assert one_by_one["high"] - one_by_one["low"] < 0.7 * (by_group["high"] - by_group["low"])
+
+
+def test_groups_of_unequal_size_weigh_by_their_cases() -> None:
+    """Three right images of one patient and a wrong one of another: a draw is all right, all wrong, or 3 of 4 right."""
+    p, y = np.tile([0.9, 0.1], (4, 1)), np.array([0, 0, 0, 1])
+    result = classification_metrics(p, y, ["a", "b"], groups=["x", "x", "x", "y"])
+    assert result["accuracy"] == {"value": 0.75, "low": 0.0, "high": 1.0}
+    assert result["ece"] == {"value": pytest.approx(0.15), "low": pytest.approx(0.1), "high": pytest.approx(0.9)}
+
+
+def test_groups_that_do_not_match_are_named() -> None:
+    with pytest.raises(ValueError, match="3 groups are needed"):
+        classification_metrics([[0.5, 0.5]] * 3, [0, 1, 0], ["a", "b"], groups=["x"])
+
+
 def test_class_without_cases_is_left_out_of_the_means() -> None:
     p = [[0.6, 0.2, 0.2], [0.1, 0.3, 0.6], [0.2, 0.7, 0.1], [0.5, 0.4, 0.1]]
     with warnings.catch_warnings():

@@ -29,9 +29,9 @@ def test_what_a_contract_leaves_open_has_a_default():
     data = tiny_contract().to_dict()
     for name in ("precision", "student", "teacher", "training_data_sha256", "metrics", "versions", "intended_use"):
         del data[name]
-    del data["format"]
+    del data["format"], data["seed"]
     read = Contract.from_dict(data)
-    assert (read.precision, read.teacher, read.format) == ("float32", {}, FORMAT)
+    assert (read.precision, read.teacher, read.seed, read.format) == ("float32", {}, 0, FORMAT)
     assert read.intended_use == "research; not for clinical use"
 
 

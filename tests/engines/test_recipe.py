@@ -1,0 +1,92 @@
+"""What a recipe may say, and that it is asked before anything is read."""
+
+import json
+import math
+
+import pytest
+
+from MonaiSKD.bundle import find_bundle, list_bundles, prepare_training
+from MonaiSKD.engines import check_recipe
+from MonaiSKD.errors import SKDError
+from MonaiSKD.training import _DEMO
+
+RECIPE = dict(find_bundle("brain_mri").recipe)
+
+
+@pytest.mark.parametrize("bundle", list_bundles(), ids=lambda bundle: bundle.name)
+def test_the_bundles_own_recipes_pass_and_so_does_the_demo(bundle):
+    check_recipe(bundle.recipe)
+    check_recipe({**bundle.recipe, **{name: value for name, value in _DEMO.items() if name in bundle.recipe}})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "remedy"),
+    [
+        ("epochs", 0, r"a whole number in \[1, inf\)"),
+        ("epochs", 2.5, "a whole number"),
+        ("epochs", "many", "a whole number"),
+        ("feature_epochs", -1, r"a whole number in \[0, inf\)"),
+        ("seed", 2**32, r"a whole number in \[0, 4294967295\]"),
+        ("students", 3, r"a whole number in \[1, 2\]"),
+        ("sensitivity", 90, r"a number in \(0, 1\]"),
+        ("learning_rate", 0, r"a number in \(0, inf\)"),
+        ("learning_rate", math.nan, "a number"),
+        ("skd", math.inf, r"a number in \[0, inf\)"),
+        ("skd", True, "a number"),
+        ("label_start", 1.0, r"a number in \[0, 1\)"),
+        ("coupling", "crss", "own, cross or mean"),
+        ("initialisation", "selected", "selection or random"),
+        ("unlabeled_in", "feature", "features or all"),
+        ("precision", "half", "auto, float32, bfloat16 or float16"),
+        ("export", "fp16", "null, float32, float16 or int8"),
+        ("selection", {"width": "narrow"}, "depth: .*; width: uniform, consecutive"),
+        ("selection", {"phase": 1}, "depth: first, uniform or ends"),
+        ("quiet", "yes", "true or false"),
+        ("student", None, "a name"),
+        ("unlabeled", 3, "a path, or null"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_those_that_are_right(name, value, remedy):
+    with pytest.raises(SKDError, match=f"^option '{name}': it cannot be .*Use {remedy}"):
+        check_recipe({**RECIPE, name: value})
+
+
+@pytest.mark.parametrize("value", [None, "float32", "float16", "int8"])
+def test_every_way_to_export_passes(value):
+    check_recipe({**RECIPE, "export": value})
+
+
+def test_entries_that_are_unknown_or_absent_are_refused():
+    with pytest.raises(SKDError, match=r"'epoks'.*no such entry"):
+        check_recipe({**RECIPE, "epoks": 3})
+    with pytest.raises(SKDError, match=r"'epochs'.*no such entry"):
+        check_recipe({name: value for name, value in RECIPE.items() if name != "epochs"})
+
+
+@pytest.mark.parametrize("way", ["mixup", "cutmix"])
+def test_images_without_labels_are_not_mixed(way):
+    unlabeled = {**RECIPE, "unlabeled": "somewhere", "unlabeled_in": "all"}
+    with pytest.raises(SKDError, match=r"without labels.*unlabeled_in=features"):
+        check_recipe({**unlabeled, way: 0.2})
+    check_recipe(unlabeled)
+    check_recipe({**unlabeled, way: 0.2, "unlabeled_in": "features"})
+    check_recipe({**unlabeled, way: 0.2, "unlabeled": None})
+
+
+def test_some_epochs_are_left_for_the_labels():
+    with pytest.raises(SKDError, match=r"label_start.*none of 4 epochs"):
+        check_recipe({**RECIPE, "features": 1.0, "epochs": 4, "label_start": 0.9})
+    check_recipe({**RECIPE, "features": 1.0, "epochs": 4, "label_start": 0.8})
+    check_recipe({**RECIPE, "features": 0.0, "epochs": 4, "label_start": 0.9})  # without a teacher they do not wait
+
+
+@pytest.mark.parametrize("name", ["brain_mri", "chest_xray", "lung_ct"])
+def test_a_training_asks_before_it_reads_a_single_file(name, tmp_path):
+    options = {"dataset_dir": str(tmp_path / "absent"), "output_dir": str(tmp_path / "run"), "export": "fp16"}
+    with pytest.raises(RuntimeError) as caught:
+        prepare_training(find_bundle(name), options).initialize()
+    assert isinstance(caught.value.__cause__, SKDError)
+    assert "'export'" in str(caught.value.__cause__)
+    assert list(tmp_path.iterdir()) == []
+    overlay = json.loads((find_bundle(name).folder / "configs" / "multi_gpu_train.json").read_text())
+    assert overlay["initialize"][0] == find_bundle(name).config["initialize"][0]

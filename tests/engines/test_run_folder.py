@@ -1,0 +1,108 @@
+"""A run folder belongs to one training: other images, another division or other options never go on there."""
+
+import json
+import shutil
+
+import pytest
+import torch
+
+from MonaiSKD.bundle import find_bundle, run_training
+from MonaiSKD.errors import SKDError
+
+FEW = {"epochs": 1, "teacher_epochs": 0, "feature_epochs": 0, "finetune_epochs": 0, "compensation_images": 0}
+
+
+@pytest.fixture(scope="module")
+def images(phantoms, tmp_path_factory):
+    """Without splits, so that they are drawn by the seed."""
+    folder = tmp_path_factory.mktemp("images")
+    for picture in phantoms.glob("*/*/*.png"):
+        target = folder / picture.parent.name / f"{picture.parent.parent.name}_{picture.name}"
+        target.parent.mkdir(exist_ok=True)
+        shutil.copy(picture, target)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def options(images, small_options):
+    return {**small_options, **FEW, "dataset_dir": str(images)}
+
+
+def train(out, options, bundle="brain_mri"):
+    run_training(find_bundle(bundle), {**options, "output_dir": str(out)})
+    return torch.load(out / "model.pt", weights_only=True), json.loads((out / "config.json").read_text())
+
+
+def refused(out, options, bundle="brain_mri") -> str:
+    before = {path: path.read_bytes() for path in out.iterdir() if path.is_file()}
+    with pytest.raises(RuntimeError) as caught:
+        train(out, options, bundle)
+    assert {path: path.read_bytes() for path in out.iterdir() if path.is_file()} == before
+    assert isinstance(caught.value.__cause__, SKDError)
+    return str(caught.value.__cause__)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, options):
+    out = tmp_path_factory.mktemp("run")
+    train(out, options)
+    return out
+
+
+def test_another_seed_draws_another_test_set_and_is_refused(run, options):
+    cause = refused(run, {**options, "seed": 1})
+    assert "seed 0 instead of 1" in cause
+    assert "other images, classes or splits" in cause
+    assert "another --out" in cause
+
+
+def test_further_images_are_refused(run, options, images, tmp_path):
+    more = tmp_path / "more"
+    shutil.copytree(images, more)
+    picture = next(iter(sorted(more.glob("*/*.png"))))
+    shutil.copy(picture, picture.with_name("again.png"))
+    assert "other images, classes or splits" in refused(run, {**options, "dataset_dir": str(more)})
+
+
+def test_images_without_labels_count_by_their_content(run, options, images):
+    folder = next(path for path in sorted(images.iterdir()) if path.is_dir())
+    assert "other images without labels" in refused(run, {**options, "unlabeled": str(folder)})
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"epochs": 2}, "epochs 1 instead of 2"),
+        ({"learning_rate": 0.5}, "learning_rate 0.002 instead of 0.5"),
+        ({"val_interval": 2}, "val_interval 1 instead of 2"),
+    ],
+)
+def test_other_options_are_refused(run, options, changed, told):
+    assert told in refused(run, {**options, **changed})
+
+
+def test_another_modality_is_refused(run, options):
+    assert "modality 'brain_mri' instead of 'lung_ct'" in refused(run, options, "lung_ct")
+
+
+def test_a_folder_that_does_not_say_what_it_is_of_is_refused(run, options, tmp_path):
+    shutil.copytree(run, tmp_path / "old")
+    (tmp_path / "old" / "run.json").unlink()
+    assert "do not say" in refused(tmp_path / "old", options)
+    shutil.rmtree(tmp_path / "old" / "checkpoints")  # as the remedy says
+    train(tmp_path / "old", options)
+
+
+def test_what_does_not_change_the_weights_may_change(run, options, images, tmp_path):
+    before = torch.load(run / "model.pt", weights_only=True)
+    shutil.copytree(run, tmp_path / "run")
+    shutil.copytree(images, tmp_path / "elsewhere")
+    outward = {"sensitivity": 0.7, "num_workers": 1, "cache_dir": str(tmp_path / "cache"), "quiet": False}
+    weights, config = train(tmp_path / "run", {**options, **outward, "dataset_dir": str(tmp_path / "elsewhere")})
+    assert all(torch.equal(weights[key], before[key]) for key in before)
+    assert config["contract"]["sensitivity"] == 0.7
+
+
+def test_a_run_without_fine_tuning_says_so(run):
+    kept = json.loads((run / "config.json").read_text())["contract"]["kept"]
+    assert kept == {"student": 0, "dual_epoch": 1, "finetune_epoch": None}
