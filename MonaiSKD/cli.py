@@ -265,14 +265,15 @@ def _setting(text: str) -> tuple[str, Any]:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
+    from MonaiSKD.evaluating import evaluate, measured_images, metrics_table, source_table, threshold_table
     from MonaiSKD.files import write_json
-    from MonaiSKD.training import evaluate, measured_images, metrics_table, source_table
 
     metrics = evaluate(options.model, options.data, options.split, options.device)
     if options.json:
         write_json(options.json, metrics)
     print(measured_images(metrics))
     print(metrics_table({metrics["split"]: metrics}))
+    print(threshold_table(metrics))
     if "by_source" in metrics:
         print(source_table(metrics["by_source"]))
 

@@ -25,10 +25,10 @@ from sections import RESULTS, table, write_section
 from MonaiSKD import __version__
 from MonaiSKD.bundle import Bundle, list_bundles
 from MonaiSKD.datasets import DataList, load_datalist
+from MonaiSKD.evaluating import evaluate
 from MonaiSKD.evaluation import calibrate, classification_metrics, count_parameters
 from MonaiSKD.models import Classifier, load_teacher
 from MonaiSKD.runtime import find_model, open_model
-from MonaiSKD.training import evaluate
 
 FOLDERS = {bundle: folder for folder, bundle in SETTINGS["data"].items()}
 TEACHER = "vit_small_patch14_dinov2"
@@ -51,6 +51,7 @@ def main() -> None:
         every += found
         document = bundle.folder / "docs" / "README.md"
         write_section(document, "performance", said(HEAD, found))
+        write_section(document, "decisions", decided(metrics))
         if "by_source" in metrics["test"]:
             write_section(document, "by_source", by_source(metrics))
     for document in (RESULTS, RESULTS.parents[1] / "README.md"):
@@ -105,6 +106,26 @@ def row(bundle: Bundle, name: str, size: str, metrics: dict[str, Any]) -> list[s
         for key in ("balanced_accuracy", "macro_auc", "ece")
     ]
     return [f"{bundle.name} ({metrics['n']})", name, size, *cells]
+
+
+def decided(metrics: dict[str, dict[str, Any]]) -> str:
+    """What the shipped model's thresholds reach, and how many images get a clear decision, in each split."""
+    head = [
+        "class",
+        "threshold",
+        *(f"{split}: {what} %" for split in metrics for what in ("sensitivity", "specificity")),
+    ]
+    lines = []
+    for name, found in metrics["test"]["thresholds"].items():
+        reached = [of_split["thresholds"][name] for of_split in metrics.values()]
+        cells = [f"{100 * of[what]:.0f}" for of in reached for what in ("sensitivity", "specificity")]
+        lines.append([name, f"{found['threshold']:.2f}", *cells])
+    told = [
+        f"{of_split['decisions']['one']} of {of_split['n']} {split} images reach the threshold of one class, "
+        f"{of_split['decisions']['several']} of several, {of_split['decisions']['none']} of none."
+        for split, of_split in metrics.items()
+    ]
+    return f"{said(head, lines)}\n\n{' '.join(told)}"
 
 
 def by_source(metrics: dict[str, dict[str, Any]]) -> str:

@@ -254,6 +254,14 @@ def test_one_structured_report_per_study_with_the_numbers_and_the_source(classif
     assert [finding.images[0].sop_instance_uid for finding in findings[::2]] == uids
 
 
+def test_what_a_model_cannot_tell_apart_is_no_finding_of_its_report(classifier, tmp_path):
+    radiograph(tmp_path / "in" / "a.dcm", 2048)
+    out, _, _ = run(classifier, tmp_path / "in", sr=tmp_path / "sr")
+    assert "dark (0.50) or bright (0.50): cannot be told apart" in out
+    (report,) = (tmp_path / "sr").iterdir()
+    assert [finding.present for finding in read_report(report)] == [None, None]
+
+
 def test_a_volumes_report_refers_to_its_key_slices(lungs, tmp_path):
     files = ct_series(tmp_path / "ct", [0.2, 0.3, 0.6, 0.8])
     run(lungs, tmp_path / "ct", sr=tmp_path / "sr")

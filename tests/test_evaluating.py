@@ -13,8 +13,8 @@ from MonaiSKD.bundle import find_bundle
 from MonaiSKD.cli import main
 from MonaiSKD.datasets import load_datalist
 from MonaiSKD.errors import SKDError
+from MonaiSKD.evaluating import evaluate, threshold_table
 from MonaiSKD.runtime.contract import CONTRACT_KEY, read_contract, sealed
-from MonaiSKD.training import evaluate
 
 FAST = ["--image-size", "32", "--epochs", "1", "--quiet"] + [
     f"--set={text}" for text in ("batch_size=8", "feature_epochs=0", "finetune_epochs=0", "compensation_images=8")
@@ -63,8 +63,25 @@ def test_a_run_and_its_model_file_measure_the_division_of_their_training(run, da
             # The file holds the weights in half precision.
             assert found["macro_auc"]["value"] == pytest.approx(recorded[split]["macro_auc"]["value"], abs=0.05)
         assert evaluate(model, moved)["split"] == "test"
+    found = evaluate(run, moved)
+    # What they reach hangs on the last digit here: this network gives all images nearly the same probabilities.
+    for name, of in recorded["test"]["thresholds"].items():
+        assert found["thresholds"][name]["threshold"] == of["threshold"]
+    assert sum(found["decisions"].values()) == found["n"]
     assert main(["evaluate", str(run), str(moved)]) == 0
-    assert f"{recorded['test']['n']} of 48 images: the test split." in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"{recorded['test']['n']} of 48 images: the test split." in said
+    assert "one class {one}, of several {several}, of none {none}".format(**found["decisions"]) in said
+
+
+def test_the_table_of_thresholds_says_what_is_undefined():
+    of = {"sick": {"threshold": 0.25, "sensitivity": None, "specificity": 0.875}}
+    table = threshold_table({"thresholds": of, "decisions": {"none": 1, "one": 2, "several": 3}})
+    assert [line.split() for line in table.splitlines()[:2]] == [
+        ["class", "threshold", "sensitivity", "specificity"],
+        ["sick", "25", "undefined", "87.5"],
+    ]
+    assert table.endswith("one class 2, of several 3, of none 1")
 
 
 @pytest.mark.parametrize("name", ["", "model.onnx"])

@@ -17,6 +17,7 @@ TRAINING = {
     "datasets",
     "evaluation",
     "models",
+    "evaluating",
     "training",
     "export",
 }

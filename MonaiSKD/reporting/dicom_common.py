@@ -41,15 +41,17 @@ _PERSON_TYPE_2 = [
 _UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
 _IMAGE = [
     "Modality", "SeriesNumber", "TimezoneOffsetFromUTC", "NumberOfFrames", "Rows", "Columns", "Laterality",
-    "PatientOrientation", "FrameOfReferenceUID", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing",
-    "SliceThickness", "LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod",
-    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+    "PatientOrientation", "BurnedInAnnotation", "FrameOfReferenceUID", "ImagePositionPatient",
+    "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "LossyImageCompression",
+    "LossyImageCompressionRatio", "LossyImageCompressionMethod", "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
 ]
 # fmt: on
 _PATTERNS = {
     "PatientSex": "[MFO]",
     "PatientAge": r"\d{3}[DWMY]",
     "TimezoneOffsetFromUTC": r"[+-](0\d|1[0-4])[0-5]\d",
+    "BurnedInAnnotation": "YES|NO",
 }
 
 # Class names, lower case without punctuation, whose SNOMED CT concept says just what the class says.

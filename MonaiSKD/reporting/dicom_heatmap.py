@@ -123,7 +123,10 @@ def _capture(heatmap: HeatMap, header: Dataset, view: AxialView | None) -> Datas
     # may be nothing (type 2C) or of several letters, which highdicom refuses.
     if view is None:
         image.PatientOrientation = header.get("PatientOrientation", "")
-    image.BurnedInAnnotation = "NO"  # the words in the picture name no patient and no date (PS3.3 C.7.6.1)
+    # The words that are added name no patient and no date, but the source's pixels may. Type 3 (PS3.3 C.7.6.1): where
+    # the source does not say, nobody knows.
+    if "BurnedInAnnotation" in header:
+        image.BurnedInAnnotation = header.BurnedInAnnotation
     return image
 
 

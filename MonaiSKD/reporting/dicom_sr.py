@@ -11,8 +11,8 @@ from MonaiSKD import __version__
 from MonaiSKD.errors import SKDError
 from MonaiSKD.reading.dicom.header import quiet
 from MonaiSKD.reporting import dicom_common as common
+from MonaiSKD.reporting import sentences
 from MonaiSKD.reporting.dicom_sr_read import Finding, ImageReference, read_report
-from MonaiSKD.reporting.sentences import NOT_CLINICAL, describe
 from MonaiSKD.runtime.result import Failure, Result
 
 if TYPE_CHECKING:
@@ -172,10 +172,10 @@ def _remarks(sources: Sequence[_Source]) -> Dataset:
     from highdicom import sr
     from pydicom.sr.coding import Code
 
-    texts = [f"{NOT_CLINICAL} Output of a program, not reviewed by a physician."]
+    texts = [f"{sentences.NOT_CLINICAL} Output of a program, not reviewed by a physician."]
     for source in sources:
         name = common.series_name(source.images[0][0]).capitalize()
-        texts.append(f"{name}, {source.result.model.name}: {describe(source.result)}.")
+        texts.append(f"{name}, {source.result.model.name}: {sentences.describe(source.result)}.")
     box = sr.ContainerContentItem(
         name=Code("C0034375", "UMLS", "Qualitative Evaluations"),
         relationship_type=sr.RelationshipTypeValues.CONTAINS,
@@ -193,8 +193,10 @@ def _group(source: _Source, label: str) -> MeasurementsAndQualitativeEvaluations
 
     result, model = source.result, source.result.model
     header = source.images[0][0]
-    present = codes.SCT.Present if label in result.decision else codes.SCT.Absent
-    evaluations = [sr.QualitativeEvaluation(codes.DCM.PresenceOfProperty, present)]
+    # PS3.16 CID 240, Present-Absent.
+    words = {True: codes.SCT.Present, False: codes.SCT.Absent, None: codes.SCT.Undetermined}
+    presence = words[sentences.presence(result, label)]
+    evaluations = [sr.QualitativeEvaluation(codes.DCM.PresenceOfProperty, presence)]
     if result.atypical:
         reliability = common.private_code(*common.RELIABILITY)
         evaluations.append(sr.QualitativeEvaluation(reliability, common.private_code("NOT_RELIABLE", UNRELIABLE)))

@@ -34,8 +34,9 @@ class Finding:
         label: the class, as the model names it.
         code: scheme, value and meaning of its concept, such as ("SCT", "233604007", "Pneumonia").
         probability: from 0 to 1, exact to 1e-6; likewise the threshold.
-        threshold: the probability from which the class counts as present.
-        present: whether it does.
+        threshold: the probability that the class must reach.
+        present: True where it alone reaches its threshold, False where others do, None where the report leaves it open:
+            several classes reach theirs and cannot be told apart, or none does.
         atypicality: how far the image lies from the training images; above its threshold it is not reliable.
         atypicality_threshold: where that begins.
         reliable: False where the report warns that the answer must not be relied on.
@@ -48,7 +49,7 @@ class Finding:
     code: tuple[str, str, str]
     probability: float
     threshold: float
-    present: bool
+    present: bool | None
     atypicality: float
     atypicality_threshold: float
     reliable: bool
@@ -101,6 +102,7 @@ def _finding(group: MeasurementsAndQualitativeEvaluations) -> Finding:
     name, version, parameter = texts["111001"], texts["111003"], texts["111002"]  # TID 4019
     parts = _VERSION.fullmatch(version)
     private, code = common.private_code, group.finding_type
+    presence = evaluations(codes.DCM.PresenceOfProperty)[0]
     if parts is None or code is None or not parameter.startswith("class="):
         raise ValueError("TID 1501")
     return Finding(
@@ -108,7 +110,7 @@ def _finding(group: MeasurementsAndQualitativeEvaluations) -> Finding:
         code=(code.scheme_designator, code.value, code.meaning),
         probability=number(codes.DCM.Probability) / 100,
         threshold=number(private(*common.THRESHOLD)) / 100,
-        present=evaluations(codes.DCM.PresenceOfProperty)[0] == codes.SCT.Present,
+        present=None if presence == codes.SCT.Undetermined else presence == codes.SCT.Present,
         atypicality=number(private(*common.ATYPICALITY)),
         atypicality_threshold=number(private(*common.ATYPICALITY_THRESHOLD)),
         reliable=not evaluations(private(*common.RELIABILITY)),

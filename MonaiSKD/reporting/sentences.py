@@ -54,6 +54,17 @@ def answer(result: Result) -> str:
     return text
 
 
+def presence(result: Result, label: str) -> bool | None:
+    """Whether a class is present; None where the model leaves it open.
+
+    The classes exclude each other, and one of them holds. So several that are present would contradict each other, and
+    so would all of them being absent: where not exactly one class reaches its threshold, those that may hold are open.
+    """
+    if result.decision == (label,):
+        return True
+    return False if result.decision and label not in result.decision else None
+
+
 def one_of(words: Sequence[str]) -> str:
     """`a`, `a or b`, `a, b or c`; at least one word."""
     return " or ".join([*([", ".join(words[:-1])] if len(words) > 1 else []), words[-1]])

@@ -191,6 +191,16 @@ def test_lossy_sources_stay_marked(tmp_path):
         assert validator_errors(path) == []
 
 
+@pytest.mark.filterwarnings("ignore:Invalid value for VR")
+@pytest.mark.parametrize(("stated", "copied"), [("YES", "YES"), ("NO", "NO"), (None, None), ("MAYBE", None)])
+def test_what_is_burned_into_the_source_is_burned_into_its_picture(tmp_path, stated, copied):
+    study = generate_uid()
+    instance = ct_series(tmp_path / "in", study, count=1, **({"BurnedInAnnotation": stated} if stated else {}))[0]
+    path = write_heatmap(heatmap(instance), tmp_path / "out")
+    assert pydicom.dcmread(path).get("BurnedInAnnotation") == copied
+    assert validator_errors(path) == []
+
+
 def test_no_path_and_no_comment_is_copied(tmp_path):
     instance = ct_series(tmp_path / "secret-place", generate_uid(), PatientComments="likes tea")[0]
     for kind in ("secondary_capture", "parametric_map"):

@@ -37,6 +37,13 @@ def remarks(path):
     return [item.TextValue for item in pydicom.dcmread(path).ContentSequence[-1].ContentSequence]
 
 
+def items(content):
+    """All content items below one."""
+    for item in content.get("ContentSequence", []):
+        yield item
+        yield from items(item)
+
+
 def one_report(results, folder):
     written = write_reports(results, folder)
     assert written.skipped == []
@@ -70,6 +77,36 @@ def test_numbers_read_back_and_only_the_key_slices_are_referred_to(tmp_path):
         for item in series.ReferencedSOPSequence
     ]
     assert sorted(referred) == sorted([everything[2], everything[0]])
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "present", "words"),
+    [
+        ((0.48, 0.11, 0.41), (None, False, None), "covid (0.48) or other (0.41): cannot be told apart"),
+        ((0.34, 0.33, 0.33), (None, None, None), "no class reaches its threshold; most probable: covid, 0.34"),
+        ((0.10, 0.20, 0.70), (False, False, True), "other, 0.70"),
+        ((0.41, 0.44, 0.15), (True, False, False), "covid, 0.41; noncovid is more probable (0.44) but does not reach"),
+    ],
+)
+def test_no_report_states_findings_that_contradict_each_other(tmp_path, probabilities, present, words):
+    thresholds = {"covid": 0.4, "noncovid": 0.45, "other": 0.4}
+    values = dict(zip(thresholds, probabilities, strict=True))
+    changed = {"label": max(values, key=values.get), "probabilities": values, "thresholds": thresholds}
+    path = one_report([result(radiograph(tmp_path, generate_uid()), **changed)], tmp_path / "out")
+    findings = read_report(path)
+    assert tuple(finding.present for finding in findings) == present
+    assert [finding.reliable for finding in findings] == [True] * 3
+    stated = [
+        item.ConceptCodeSequence[0]
+        for item in items(pydicom.dcmread(path))
+        if item.ValueType == "CODE" and item.ConceptNameCodeSequence[0].CodeValue == "121052"
+    ]
+    # PS3.16 CID 240
+    codes = {True: ("52101004", "Present"), False: ("272519000", "Absent"), None: ("373068000", "Undetermined")}
+    assert [(code.CodeValue, code.CodeMeaning) for code in stated] == [codes[one] for one in present]
+    assert {code.CodingSchemeDesignator for code in stated} == {"SCT"}
+    assert words in remarks(path)[1]
+    assert validator_errors(path) == []
 
 
 def test_document_is_preliminary_unverified_and_of_a_device(tmp_path):

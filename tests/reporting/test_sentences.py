@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from MonaiSKD.reporting.sentences import NOT_CLINICAL, Totals, apart, describe, one_of, printable, probability, sentence
+from MonaiSKD.reporting.sentences import (
+    NOT_CLINICAL,
+    Totals,
+    apart,
+    describe,
+    one_of,
+    presence,
+    printable,
+    probability,
+    sentence,
+)
 
 
 def test_the_research_notice_is_fixed() -> None:
@@ -29,6 +39,16 @@ def test_the_research_notice_is_fixed() -> None:
 )
 def test_a_result_is_one_sentence(make_result, probabilities, words) -> None:
     assert describe(make_result(probabilities)) == words
+
+
+@given(st.tuples(*[st.floats(0, 1)] * 3))
+def test_classes_that_exclude_each_other_are_never_stated_to_contradict(make_result, probabilities) -> None:
+    result = make_result(probabilities)
+    found = [presence(result, name) for name in result.probabilities]
+    assert found.count(True) <= 1
+    assert True in found or None in found  # one of them holds
+    for name, one in zip(result.probabilities, found, strict=True):
+        assert one is not (name not in result.decision)
 
 
 def test_the_warning_comes_first(make_result, volume) -> None:

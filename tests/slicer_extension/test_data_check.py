@@ -39,6 +39,14 @@ def test_a_leak_blocks_the_training_until_the_images_are_others(world, data):
         assert ui.startButton.enabled
 
 
+def test_images_that_training_refuses_block_it(world, data):
+    check(world, data, "unusable")
+    assert world.ui.checkLabel.text.startswith("Not all images can be used")
+    assert "#b3261e" in world.ui.checkLabel.styleSheet
+    assert not world.ui.startButton.enabled
+    assert world.ui.hintLabel.text.startswith("Not all images can be used: 1 picture in more than one split")
+
+
 def test_a_check_can_be_stopped_and_its_words_count_no_more(world, data):
     world.command = [sys.executable, "-c", "import sys; sys.stdin.readline()\n" + REPORT, "leak"]
     world.ui.dataEdit.setCurrentPath(str(data))

@@ -118,6 +118,18 @@ def test_rounding_does_not_contradict_the_decision(shown, add_volume):
     assert shown.ui.sentenceLabel.text.startswith("normal, 0.48")
 
 
+def test_classes_that_cannot_be_told_apart_are_not_both_present(shown, add_volume):
+    limits = {"normal": 0.35, "pneumonia": 0.45, "covid": 0.4}
+    result = made(probabilities={"normal": 0.1, "pneumonia": 0.48, "covid": 0.42}, thresholds=limits)
+    stored = store(add_volume(radiograph_values()), result)
+    shown.view.show(stored)
+    assert "pneumonia (0.48) or covid (0.42): cannot be told apart" in shown.ui.sentenceLabel.text
+    table = shown.ui.classTable
+    assert [table.item(row, 3).text() for row in range(3)] == ["–", "undetermined", "undetermined"]
+    decisions = stored.table_node.GetTable().GetColumnByName("decision")
+    assert [decisions.GetValue(row) for row in range(3)] == ["", "undetermined", "undetermined"]
+
+
 def test_a_radiograph_has_no_slices(shown, add_volume):
     shown.classify(add_volume(radiograph_values()), "tiny_chest_xray")
     assert shown.ui.slicesRow.isHidden()

@@ -63,10 +63,24 @@ def test_what_is_no_address_is_refused(url):
         LabelServer(url)
 
 
-def test_this_computer_is_known():
-    assert LabelServer("http://127.0.0.1:8000").is_local
-    assert LabelServer("http://localhost").is_local
-    assert not LabelServer("https://hospital.example/label").is_local
+@pytest.mark.parametrize(
+    ("host", "local"),
+    [
+        ("127.0.0.1:8000", True),
+        ("127.8.9.10", True),
+        ("[::1]:8000", True),
+        ("localhost", True),
+        ("LocalHost:8000", True),
+        ("hospital.example/label", False),
+        ("127.pacs.example.org:8000", False),
+        ("127.0.0.1.example.org", False),
+        ("localhost.example.org", False),
+        ("10.0.0.1", False),
+        ("[fe80::1]", False),
+    ],
+)
+def test_this_computer_is_known(host, local):
+    assert LabelServer(f"http://{host}").is_local is local
 
 
 def test_an_image_goes_under_a_neutral_name_and_its_answer_comes_back(server, image):

@@ -13,6 +13,7 @@ from MonaiSKD.reading.dicom.terms import (
     ANIMAL_WORDS,
     BODY_PARTS,
     DOUBTFUL_MODALITIES,
+    FOR_PROCESSING,
     FRONTAL_WORDS,
     HUMAN_CODES,
     MODALITIES,
@@ -42,7 +43,8 @@ def check_suitable(dataset: Dataset, rule: CanonicalRule) -> tuple[str, ...]:
 
     Raises:
         SKDError: wrong_modality; wrong_body_part for another part of the body, another view than a frontal one, or an
-            animal; not_an_image for a localizer, a screen capture or a dose report.
+            animal; not_an_image for a localizer, a screen capture or a dose report; unsupported for a radiograph that
+            is not for presentation.
 
     Example:
         >>> from pydicom import Dataset
@@ -58,6 +60,7 @@ def check_suitable(dataset: Dataset, rule: CanonicalRule) -> tuple[str, ...]:
     part_warnings = _check_body_part(dataset, rule)
     if rule.modality == "chest_xray":
         _check_view(dataset, rule)
+        _check_intent(dataset)
     return (*modality_warnings, *part_warnings)
 
 
@@ -128,6 +131,16 @@ def _check_view(dataset: Dataset, rule: CanonicalRule) -> None:
                 view = next((VIEW_WORDS[word] for word in sorted(named) if word in VIEW_WORDS), view)
     if view is not None:
         raise _refusal(dataset, rule, f"is {view}", "wrong_body_part")
+
+
+def _check_intent(dataset: Dataset) -> None:
+    intent, sop_class = text(dataset, "PresentationIntentType").upper(), text(dataset, "SOPClassUID")
+    if intent == "FOR PROCESSING" or sop_class in FOR_PROCESSING:
+        cause, remedy = (
+            "is for processing, not for presentation",
+            "Take the image for presentation of the same exposure",
+        )
+        raise SKDError(thing(dataset), cause, remedy, "unsupported")
 
 
 def _split(dataset: Dataset, keyword: str) -> list[str]:

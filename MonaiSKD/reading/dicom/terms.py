@@ -47,6 +47,9 @@ SOP_CLASS_MODALITIES = {
     "1.2.840.10008.5.1.4.1.1.128": "PT",
 }
 
+# Images before the processing that makes them fit to be looked at (PS3.3 C.8.11.1): DX, mammography, intra-oral.
+FOR_PROCESSING = _terms("1.2.840.10008.5.1.4.1.1.1.1.1 1.2.840.10008.5.1.4.1.1.1.2.1 1.2.840.10008.5.1.4.1.1.1.3.1")
+
 # View Position (PS3.3 C.8.1.1 and C.8.11.5): what no frontal view of an upright patient is.
 VIEWS = {
     **dict.fromkeys(("LL", "RL", "LAT", "LATERAL", "LLAT", "RLAT", "LEFTLATERAL", "RIGHTLATERAL"), "a lateral view"),

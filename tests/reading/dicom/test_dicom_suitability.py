@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import pydicom
 import pytest
+from dicom_writing import save_whole
 from made_dicom import item
 
 from MonaiSKD.errors import SKDError
-from MonaiSKD.reading import RULES
+from MonaiSKD.reading import RULES, read_image
 from MonaiSKD.reading.dicom.suitability import check_suitable
 
+DX = "1.2.840.10008.5.1.4.1.1.1.1"
+RAW = "is for processing, not for presentation"
 STATED = {"chest_xray": "CR", "lung_ct": "CT", "brain_mri": "MR"}
 
 
@@ -28,6 +32,7 @@ STATED = {"chest_xray": "CR", "lung_ct": "CT", "brain_mri": "MR"}
         ("chest_xray", {"Modality": "DX", "SeriesDescription": "CHEST PA AND LATERAL"}),
         ("chest_xray", {"Modality": "DX", "AcquisitionDeviceProcessingDescription": "CHEST PA LAT"}),
         ("chest_xray", {"Modality": "DX", "ViewCodeSequence": [item(CodeMeaning="postero-anterior")]}),
+        ("chest_xray", {"Modality": "DX", "PresentationIntentType": "FOR PRESENTATION", "SOPClassUID": DX}),
     ],
 )
 def test_what_is_of_the_kind_is_taken_without_a_word(modality: str, elements: dict) -> None:
@@ -61,6 +66,10 @@ def test_what_is_of_the_kind_is_taken_without_a_word(modality: str, elements: di
             *("chest_xray", {"Modality": "DX", "AcquisitionDeviceProcessingDescription": "THORAX LAT"}),
             *("wrong_body_part", "is a lateral view"),
         ),
+        ("chest_xray", {"Modality": "DX", "PresentationIntentType": "FOR PROCESSING"}, "unsupported", RAW),
+        ("chest_xray", {"Modality": "DX", "SOPClassUID": f"{DX}.1"}, "unsupported", RAW),
+        ("chest_xray", {"Modality": "DX", "SOPClassUID": "1.2.840.10008.5.1.4.1.1.1.2.1"}, "unsupported", RAW),
+        ("chest_xray", {"SOPClassUID": f"{DX}.1", "PresentationIntentType": "for processing"}, "unsupported", RAW),
         ("chest_xray", {"Modality": "DX", "PatientSpeciesDescription": "Dog"}, "wrong_body_part", "is of an animal"),
         (
             *("brain_mri", {"Modality": "MR", "PatientSpeciesCodeSequence": [item(CodeValue="448771007")]}),
@@ -87,6 +96,17 @@ def test_what_is_of_another_kind_is_refused(modality: str, elements: dict, code:
         check_suitable(item(**elements), RULES[modality])
     assert caught.value.code == code
     assert cause in caught.value.cause
+
+
+def test_a_real_radiograph_is_refused_only_where_it_is_for_processing(shared, tmp_path) -> None:
+    stored = pydicom.dcmread(shared / "data" / "dicom" / "cxr" / "cr_chest_mono1_jpegls.dcm")
+    for intent in ("FOR PRESENTATION", "FOR PROCESSING"):
+        stored.PresentationIntentType = intent
+        save_whole(stored, tmp_path / f"{intent}.dcm")
+    assert read_image(tmp_path / "FOR PRESENTATION.dcm", RULES["chest_xray"]).pixels.max() > 0
+    with pytest.raises(SKDError, match=f"{RAW}. Take the image for presentation of the same exposure") as caught:
+        read_image(tmp_path / "FOR PROCESSING.dcm", RULES["chest_xray"])
+    assert caught.value.code == "unsupported"
 
 
 @pytest.mark.parametrize("modality", sorted(RULES))

@@ -144,15 +144,16 @@ def _prepare(table: Any) -> None:
 
 def _fill(table: Any, result: Result) -> None:
     """One row per class, as high as it takes."""
-    from MonaiSKD.reporting.sentences import beside_threshold, printable
+    from MonaiSKD.reporting.sentences import beside_threshold, presence, printable
+
+    decisions = {True: _("present"), False: "–", None: _("undetermined")}
 
     table.setRowCount(len(result.probabilities))
     for row, (name, probability) in enumerate(result.probabilities.items()):
         limit = result.thresholds[name]
         shown, least = beside_threshold(probability, limit)
-        present = name in result.decision
-        cells = (printable(name), None, least if math.isfinite(limit) else "–", _("present") if present else "–")
-        _set_row(table, row, cells, bold=present)
+        cells = (printable(name), None, least if math.isfinite(limit) else "–", decisions[presence(result, name)])
+        _set_row(table, row, cells, bold=name in result.decision)
         table.setCellWidget(row, 1, _bar(probability, shown))
     rows = sum(table.rowHeight(row) for row in range(table.rowCount))
     table.setFixedHeight(table.horizontalHeader().sizeHint.height() + rows + 2 * table.frameWidth)

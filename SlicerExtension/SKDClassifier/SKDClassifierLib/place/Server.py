@@ -6,6 +6,7 @@ No image is sent before :meth:`LabelServer.infer` is called; who calls it has as
 from __future__ import annotations
 
 import http.client
+import ipaddress
 import json
 import re
 import uuid
@@ -76,7 +77,10 @@ class LabelServer:
     @property
     def is_local(self) -> bool:
         """Whether it is this computer, so that nothing leaves it."""
-        return self._host in ("localhost", "::1") or self._host.startswith("127.")
+        try:
+            return ipaddress.ip_address(self._host).is_loopback
+        except ValueError:  # a name, and who answers to it is not known: 127.pacs.example.org is anybody's
+            return self._host == "localhost"
 
     def test(self) -> Connection:
         """Ask the server what it is; sends no image."""

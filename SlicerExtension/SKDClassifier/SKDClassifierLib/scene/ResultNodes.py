@@ -184,6 +184,9 @@ def _take_out(scene: Any, node: Any) -> None:
 
 
 def _fill(table_node: Any, result: Result) -> None:
+    from MonaiSKD.reporting.sentences import presence
+
+    decisions = {True: "present", False: "", None: "undetermined"}
     columns: dict[str, vtk.vtkAbstractArray] = {
         "class": vtk.vtkStringArray(),
         "probability": vtk.vtkDoubleArray(),
@@ -194,7 +197,7 @@ def _fill(table_node: Any, result: Result) -> None:
         columns["class"].InsertNextValue(name)
         columns["probability"].InsertNextValue(probability)
         columns["threshold"].InsertNextValue(result.thresholds[name])
-        columns["decision"].InsertNextValue("present" if name in result.decision else "")
+        columns["decision"].InsertNextValue(decisions[presence(result, name)])
     table = vtk.vtkTable()
     for title, column in columns.items():
         column.SetName(title)

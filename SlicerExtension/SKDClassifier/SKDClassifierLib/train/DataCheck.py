@@ -10,7 +10,7 @@ from slicer.i18n import tr as _
 
 from SKDClassifierLib.Protocols import Services
 
-_COLOURS = {"leak": "#b3261e", "warnings": "#a05a00", "ok": "#2e7d32"}
+_COLOURS = {"leak": "#b3261e", "unusable": "#b3261e", "warnings": "#a05a00", "ok": "#2e7d32"}
 
 
 class DataCheck:
@@ -42,11 +42,14 @@ class DataCheck:
         return self._child is not None
 
     @property
-    def leak(self) -> str:
+    def refusal(self) -> str:
         """Why these images must not be trained on; empty where nothing speaks against it."""
-        if self._report.get("verdict") != "leak":
-            return ""
-        return _("A leak between the splits: {problem}").format(problem=self._report["problems"][0])
+        words = {
+            "leak": _("A leak between the splits: {problem}"),
+            "unusable": _("Not all images can be used: {problem}"),
+        }
+        verdict = self._report.get("verdict")
+        return words[verdict].format(problem=self._report["problems"][0]) if verdict in words else ""
 
     def forget(self) -> None:
         """The images are others now, or have other labels: what was found holds no more."""
@@ -103,6 +106,7 @@ class DataCheck:
         words = {
             "ok": _("Nothing found that would spoil a result."),
             "warnings": _("A result on these images needs a caveat; see below."),
+            "unusable": _("Not all images can be used, so training refuses them. Is the bundle theirs? See below."),
             "leak": _("Leak: test results would be too good. Training refuses these images; see below."),
         }
         verdict = self._report["verdict"]

@@ -123,7 +123,7 @@ class TrainTab:
             self._hint("")
             return
         plan, reason = self.form.plan(self._data())
-        reason = reason or self.check.leak
+        reason = reason or self.check.refusal
         ui.startButton.setEnabled(not reason and not self.check.running)
         ui.startButton.setText(_("&Start"))
         if plan is not None and plan.finished:
