@@ -125,7 +125,7 @@ def decided(metrics: dict[str, dict[str, Any]]) -> str:
         f"{of_split['decisions']['several']} of several, {of_split['decisions']['none']} of none."
         for split, of_split in metrics.items()
     ]
-    return f"{said(head, lines)}\n\n{' '.join(told)}"
+    return "\n".join([said(head, lines), "", *told])
 
 
 def by_source(metrics: dict[str, dict[str, Any]]) -> str:
