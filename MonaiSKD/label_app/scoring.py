@@ -22,7 +22,10 @@ _FILE = "scoring.json"
 
 
 class Metrics(ScoringMethod):
-    """A model's metrics on the labelled images, with intervals; also kept in APP/model/NAME/scoring.json."""
+    """A model's metrics on the labelled images, with intervals over patients where DICOM headers name them.
+
+    They are also kept in APP/model/NAME/scoring.json.
+    """
 
     def __init__(self, model: ServedModel) -> None:
         super().__init__(f"Metrics of {model.name} on the labelled images")
@@ -42,32 +45,36 @@ class Metrics(ScoringMethod):
         Raises:
             SKDError: no image has a label that is one of the model's classes.
         """
+        from MonaiSKD.datasets.cases import Case
+        from MonaiSKD.datasets.patients import with_patients
         from MonaiSKD.evaluation import classification_metrics
 
         classifier, version = self.model.classifier, self.model.current
         names = list(classifier.contract.class_names)
-        rows, labels, left = [], [], Counter[str]()
+        rows, cases, left = [], [], Counter[str]()
         for image, opinions in sorted(datastore.opinions().items()):
-            label = majority(opinions)
-            if label not in names:
+            label, path = majority(opinions), datastore.image_path(image)
+            if label is None or label not in names:
                 left["tie" if label is None else "other class"] += 1
                 continue
-            line = answer(classifier, datastore.image_path(image), image).line
+            line = answer(classifier, path, image).line
             if "probabilities" not in line:
                 left[str(line["error"]["code"])] += 1
                 continue
             row = np.array([line["probabilities"][name] for name in names])
             rows.append(row / row.sum())  # the line's numbers are rounded
-            labels.append(names.index(label))
+            cases.append(Case(str(path), label))
         if not rows:
             raise SKDError("labels", "none is one of the model's classes", f"Label images as {', '.join(names)}")
+        labels = [names.index(case.label) for case in cases]
+        patients = [case.sampled for case in with_patients(cases)]
         found = {
             "model": self.model.name,
             "version": version.id,
             "trained_here": version.note.get("origin") == "training",
             "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "left_out": dict(left),
-            "metrics": classification_metrics(np.stack(rows), np.array(labels), names),
+            "metrics": classification_metrics(np.stack(rows), labels, names, groups=patients),
         }
         write_json(self.model.home / _FILE, found)
         return found
