@@ -1,4 +1,4 @@
-"""The accuracy tables as sections of docs/results.md: the targets, and one per file in tables/, with its pictures.
+"""The accuracy tables as sections of docs/results.md: targets, remedies, and one per file in tables/.
 
 A section holds what results.jsonl has of the cells as they are configured now. Its place in the document is marked by
 hand, once: a new tables/NAME.json needs the lines `<!-- accuracy:NAME -->` and `<!-- /accuracy:NAME -->` there.
@@ -12,7 +12,7 @@ from statistics import fmean, median
 
 from sections import RESULTS, table, write_section
 
-from accuracy import targets
+from accuracy import remedies, targets
 from accuracy.cost import cost_key, read_costs
 from accuracy.plan import HERE, Cell, Row, load_table, table_names
 from accuracy.plots import Costs, draw_latency, draw_learning
@@ -35,6 +35,7 @@ def write_document(document: Path = RESULTS) -> None:
     """Write every table and its pictures into the document."""
     records, costs = read_records(), read_costs()
     write_section(document, "accuracy:targets", f"{ORIGIN}\n{targets.section(records, costs)}")
+    write_section(document, "accuracy:remedies", f"{ORIGIN}\n{remedies.section(records)}")
     for name in table_names():
         plan = load_table(name)
         measured = Measured(plan, records_of(plan.cells(), records))

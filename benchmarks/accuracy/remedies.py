@@ -1,0 +1,53 @@
+"""What each remedy gave over the same row without it, on the seeds that both have: a section of docs/results.md."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sections import table
+
+from accuracy.plan import HERE, SETTINGS, Cell, Row, load_row
+from accuracy.plots import TITLES
+from accuracy.records import records_of
+from accuracy.spread import Record, difference
+from MonaiSKD.files import read_json
+
+SHARES = {int(share): "all" if share == "100" else f"{share} %" for share in SETTINGS["budgets"]}
+SPLITS = ("val", "test")
+
+
+def section(records: Sequence[Record]) -> str:
+    """The table as Markdown, one line per entry of remedies.json."""
+    lines = []
+    for entry in read_json(HERE / "remedies.json"):
+        row, reference = load_row(entry["row"]), load_row(entry["reference"])
+        lines.append([entry["title"], *(cell(row, reference, data, records) for data in TITLES), entry["kept"]])
+    return table(["remedy", *TITLES.values(), "kept"], lines)
+
+
+def cell(row: Row, reference: Row, data: str, records: Sequence[Record]) -> str:
+    """Differences of the validation and of the test AUC in points, for each share of the images that both rows have."""
+    found = []
+    for share, title in SHARES.items():
+        ours, others = (of_share(of, data, share, records) for of in (row, reference))
+        seeds = sorted(ours.keys() & others.keys())
+        if seeds:
+            said = " / ".join(points({seed: ours[seed] for seed in seeds}, others, split) for split in SPLITS)
+            found.append(f"{title}: {said} ({len(seeds)})")
+    return "; ".join(found)
+
+
+def of_share(row: Row, data: str, share: int, records: Sequence[Record]) -> dict[int, Record]:
+    """A row's records by seed."""
+    cells = [Cell(row, data, share, seed) for seed in {record["seed"] for record in records}]
+    return {record["seed"]: record for record in records_of(cells, records).values()}
+
+
+def points(ours: dict[int, Record], others: dict[int, Record], split: str) -> str:
+    """A mean difference of AUC over the seeds of `ours`, bold where its interval leaves out 0."""
+    values, references = ({seed: 100 * of[seed][split]["macro_auc"] for seed in ours} for of in (ours, others))
+    found = difference(values, references)
+    if found is None:  # one seed
+        (seed,) = ours
+        return f"{values[seed] - references[seed]:+.1f}"
+    return f"**{found.mean:+.1f}**" if found.clear else f"{found.mean:+.1f}"
