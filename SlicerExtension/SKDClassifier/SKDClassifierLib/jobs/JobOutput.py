@@ -117,8 +117,8 @@ class JobOutput:
             ).format(code=code)
         if self._started or crashed:
             return _(
-                "The job was killed (out of memory?). Close other programs or give it smaller images or batches, then"
-                " start it again; a training goes on from its last epoch."
+                "The job was killed (out of memory?). Close other programs and start it again; a training goes on from"
+                " its last epoch. With smaller images or batches it begins anew, in another run folder."
             )
         return _(
             "The job ended before it began, with code {code} ({said}). See its log, and check what is installed."
