@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 from MonaiSKD.datasets.cases import Case
@@ -34,7 +35,9 @@ def with_patients(cases: Sequence[Case]) -> tuple[Case, ...]:
     patients = list(dict.fromkeys(patient for patient in shown.values() if patient is not None))
     if len(patients) < 2:
         return tuple(cases)
-    names = {patient: f"patient {number}" for number, patient in enumerate(patients, 1)}
+    taken = {case.patient_id for case in cases}
+    free = (name for number in count(1) if (name := f"patient {number}") not in taken)
+    names = dict(zip(patients, free, strict=False))
     return tuple(
         replace(case, patient_id=names[patient])
         if case.patient_id is None and (patient := shown[case.path]) is not None

@@ -74,7 +74,7 @@ class Classifier(nn.Module):
         temperature: 1 until calibration sets it.
         mean, std: per channel, of the input in [0, 1]: the network's own, or its teacher's where it has the teacher's
             weights. Like the temperature they are part of the state dict, so that weights never travel without them;
-            a state dict without them, as files of version 0.2 have, leaves the network's own.
+            a state dict without them, as the bundles' first weights are, leaves the network's own.
 
     Raises:
         SKDError: see :func:`build_backbone`.

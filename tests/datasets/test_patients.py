@@ -58,6 +58,12 @@ def test_what_the_data_set_says_itself_counts(tmp_path):
     assert known(given, *others)[0] == "mine"
 
 
+def test_a_number_is_never_the_name_of_a_patient_whom_the_data_set_names(tmp_path):
+    given = Case(dicom(tmp_path / "1.dcm", "1").path, "a", None, "patient 1")
+    others = [dicom(tmp_path / f"{n}.dcm", str(n)) for n in (2, 3)]
+    assert known(given, *others) == ["patient 1", "patient 2", "patient 3"]
+
+
 def test_other_files_and_damaged_ones_stay_as_they_are(tmp_path):
     (tmp_path / "a.png").write_bytes(b"\x89PNG")
     (tmp_path / "b.dcm").write_bytes(b"\0" * 128 + b"DICM" + b"rubbish")
