@@ -25,7 +25,7 @@ from typing import Any
 
 import classify_files
 import classify_parts
-from sections import RESULTS, write_section
+from sections import BENCHMARKS, write_section
 
 from MonaiSKD import __version__
 
@@ -209,7 +209,7 @@ def main() -> None:
         ]
     )
     if options.only is None:
-        write_section(RESULTS, "classify", text)
+        write_section(BENCHMARKS, "classify", text)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 from ignite.engine import Events
 from monai.data import set_track_meta
-from sections import RESULTS, write_section
+from sections import BENCHMARKS, write_section
 
 from MonaiSKD import __version__
 from MonaiSKD.datasets import load_datalist
@@ -127,7 +127,7 @@ def waiting(trainer: DualTrainer) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=15)
-    parser.add_argument("--document", type=Path, default=RESULTS, help="where the table is written")
+    parser.add_argument("--document", type=Path, default=BENCHMARKS, help="where the table is written")
     options = parser.parse_args()
     set_track_meta(False)
     torch.manual_seed(0)

@@ -3,7 +3,7 @@
     python benchmarks/model_file.py --data DATA --runs RUNS
 
 DATA holds cxr, ct and mri as `<split>/<class>/*`; RUNS holds the run folders chest_xray, lung_ct and brain_mri. The
-tables go to docs/results.md; the rows of a run that is absent stay as they are.
+tables go to docs/benchmarks.md; the rows of a run that is absent stay as they are.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from accuracy.plan import SETTINGS
-from sections import RESULTS, table, write_section
+from sections import BENCHMARKS, table, write_section
 from sklearn.metrics import roc_auc_score
 from torch.nn import functional
 
@@ -198,7 +198,7 @@ def main() -> None:
     precision: list[list[str]] = []
     deletion: list[list[str]] = []
     atypical: list[list[str]] = []
-    every, known = (precision, deletion, atypical), known_rows(RESULTS.read_text(encoding="utf-8"), 3)
+    every, known = (precision, deletion, atypical), known_rows(BENCHMARKS.read_text(encoding="utf-8"), 3)
     with tempfile.TemporaryDirectory() as folder:
         for modality in FOLDERS:
             if not (options.runs / modality / "model.pt").is_file():
@@ -234,7 +234,7 @@ def main() -> None:
         "limit:\n",
         table(["model", "images", "n", "AUROC", "called atypical %"], atypical),
     ]  # fmt: skip
-    write_section(RESULTS, "model_file", "\n".join(sections))
+    write_section(BENCHMARKS, "model_file", "\n".join(sections))
 
 
 if __name__ == "__main__":

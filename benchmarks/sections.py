@@ -9,12 +9,29 @@ from pathlib import Path
 from MonaiSKD.errors import SKDError
 from MonaiSKD.files import atomic_path
 
-RESULTS = Path(__file__).parents[1] / "docs" / "results.md"
+DOCS = Path(__file__).parents[1] / "docs"
+RESULTS = DOCS / "results.md"
+ACCURACY = DOCS / "accuracy.md"
+BENCHMARKS = DOCS / "benchmarks.md"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table."""
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
+
+
+def page_with(name: str, folder: Path = DOCS) -> Path:
+    """The one page of the folder that has the section `name`.
+
+    Raises:
+        SKDError: no page has it, or several have.
+    """
+    found = [path for path in sorted(folder.glob("*.md")) if f"<!-- {name} -->\n" in path.read_text(encoding="utf-8")]
+    if len(found) != 1:
+        raise SKDError(
+            f"section {name!r}", f"{len(found)} pages of {folder} have it", f"Mark it once by <!-- {name} -->"
+        )
+    return found[0]
 
 
 def write_section(path: Path, name: str, text: str) -> None:

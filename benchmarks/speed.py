@@ -28,7 +28,7 @@ from classify import MEGABYTE, Row
 from classify_parts import memory
 from dual_step import waiting
 from monai.data import set_track_meta
-from sections import RESULTS, write_section
+from sections import BENCHMARKS, write_section
 from speed_ways import BATCH, CLASSES, SIZE, STUDENT, Epoch, Ways, contiguous, without_thread
 
 from MonaiSKD import __version__
@@ -150,7 +150,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--images", type=int, default=288, help="in an epoch; a multiple of 96 makes full batches")
     parser.add_argument("--workers", type=int, default=min(8, max(2, len(os.sched_getaffinity(0)))))
-    parser.add_argument("--document", type=Path, default=RESULTS, help="where the table is written")
+    parser.add_argument("--document", type=Path, default=BENCHMARKS, help="where the table is written")
     options = parser.parse_args()
     set_track_meta(False)
     devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]

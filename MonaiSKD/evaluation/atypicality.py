@@ -1,7 +1,7 @@
 """Fitting the judgement of whether an image is one that the model was made for.
 
 A distance of the features from the training classes alone (Mahalanobis; Lee et al., arXiv 1807.03888) was measured and
-does not do: see docs/results.md. Outlier exposure does: a small network on the same features learns to tell training
+does not do: see docs/benchmarks.md. Outlier exposure does: a small network on the same features learns to tell training
 images from images made for the purpose, and its limit is set on validation images.
 """
 

@@ -1,7 +1,7 @@
 """Fitting the heat maps to what they claim: that blanking a place costs the class its evidence there.
 
 Activation maps of the last stage (CAM, arXiv 1512.04150) were measured and do not do for small students on small
-images: 3 x 3 to 5 x 5 cells, each of which sees the whole image (docs/results.md). Blanking the image piece by piece
+images: 3 x 3 to 5 x 5 cells, each of which sees the whole image (docs/benchmarks.md). Blanking the image piece by piece
 does (Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", arXiv 1311.2901), but takes a hundred
 passes. So it is done once, on training images, and a small head learns to predict it from the features of the one pass
 that is made anyway; the idea of learning the explainer, and the sum over a region as its target, are those of Jethani

@@ -7,7 +7,7 @@
 
 DATA holds cxr/, ct/ and mri/ with a manifest.csv each, WEIGHTS the teachers that come as files. Every row is a file in
 rows/, every table one in tables/. A cell (row, data, share of the training images, seed) that results.jsonl has already
-is not done again; one that was interrupted goes on. `report` writes tables and plots into docs/results.md.
+is not done again; one that was interrupted goes on. `report` writes tables and plots into docs/.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import torch
-from sections import RESULTS, table, write_section
+from sections import ACCURACY, table, write_section
 
 from accuracy.plan import HERE, Cell, load_table, table_names
 from accuracy.records import commit, processor
@@ -82,7 +82,7 @@ def write_cost() -> None:
         )
     note = f"<!-- python benchmarks/accuracy cost; MonaiSKD {__version__} ({commit()}); {datetime.date.today()} -->"
     words = f"One thread of {processor()}, {ROUNDS} rounds in turn, an image of {SIDE} x {SIDE} pixels."
-    write_section(RESULTS, "accuracy:cost", f"{note}\n{table(HEAD, rows)}\n\n{words}")
+    write_section(ACCURACY, "accuracy:cost", f"{note}\n{table(HEAD, rows)}\n\n{words}")
 
 
 def network_pairs() -> set[tuple[tuple[str, int], tuple[str, int]]]:

@@ -1,7 +1,7 @@
-"""The accuracy tables as sections of docs/results.md: targets, remedies, and one per file in tables/.
+"""The accuracy tables as sections of docs/: targets, remedies, and one per file in tables/.
 
-A section holds what results.jsonl has of the cells as they are configured now. Its place in the document is marked by
-hand, once: a new tables/NAME.json needs the lines `<!-- accuracy:NAME -->` and `<!-- /accuracy:NAME -->` there.
+A section holds what results.jsonl has of the cells as they are configured now. Its place is marked by hand, once: a
+new tables/NAME.json needs the lines `<!-- accuracy:NAME -->` and `<!-- /accuracy:NAME -->` in one of the pages.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, median
 
-from sections import RESULTS, table, write_section
+from sections import DOCS, page_with, table, write_section
 
 from accuracy import remedies, targets
 from accuracy.cost import cost_key, read_costs
@@ -31,17 +31,19 @@ ORIGIN = f"<!-- python benchmarks/accuracy report; MonaiSKD {__version__} -->"
 REFERRED = "ct"
 
 
-def write_document(document: Path = RESULTS) -> None:
-    """Write every table and its pictures into the document."""
+def write_document() -> None:
+    """Write every table and its pictures into the page that has its place."""
     records, costs = read_records(), read_costs()
-    write_section(document, "accuracy:targets", f"{ORIGIN}\n{targets.section(records, costs)}")
-    write_section(document, "accuracy:remedies", f"{ORIGIN}\n{remedies.section(records)}")
+    sections = {
+        "accuracy:targets": f"{ORIGIN}\n{targets.section(records, costs)}",
+        "accuracy:remedies": f"{ORIGIN}\n{remedies.section(records)}",
+    }
     for name in table_names():
         plan = load_table(name)
         measured = Measured(plan, records_of(plan.cells(), records))
-        write_section(
-            document, f"accuracy:{name}", section(measured, costs, draw(measured, costs, document.parent / "images"))
-        )
+        sections[f"accuracy:{name}"] = section(measured, costs, draw(measured, costs, DOCS / "images"))
+    for name, text in sections.items():
+        write_section(page_with(name), name, text)
 
 
 def draw(measured: Measured, costs: Costs, folder: Path) -> dict[str, str]:
@@ -58,13 +60,13 @@ def draw(measured: Measured, costs: Costs, folder: Path) -> dict[str, str]:
 def section(measured: Measured, costs: Costs, pictures: dict[str, str]) -> str:
     """The whole section as Markdown."""
     plan = measured.table
-    parts = [f"{circumstances(measured)}\n### {plan.title}"]
+    parts = [f"{circumstances(measured)}\n## {plan.title}"]
+    parts += [f"![{description}](images/{name})" for name, description in pictures.items()]
     parts.append(f"Differences are to the row *{measured.reference.title}*, on the same seeds.")
     blocks = {fraction: block(measured, costs, fraction) for fraction in plan.fractions}
     parts += [part for found in blocks.values() for part in found]
     if empty := [f"{fraction} %" for fraction, found in blocks.items() if not found]:
         parts.append(f"No row has been measured on {', '.join(empty)} of the training images yet.")
-    parts += [f"![{description}](images/{name})" for name, description in pictures.items()]
     return "\n\n".join(parts)
 
 

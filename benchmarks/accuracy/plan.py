@@ -14,6 +14,7 @@ from MonaiSKD.files import read_json
 
 HERE = Path(__file__).parent
 SETTINGS: dict[str, Any] = read_json(HERE / "settings.json")
+TITLES = {"cxr": "chest X-ray", "ct": "lung CT", "mri": "brain MRI"}
 
 Kind = Literal["student", "features", "teacher", "frozen", "pixels"]
 

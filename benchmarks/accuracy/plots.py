@@ -5,7 +5,6 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -13,14 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from accuracy.cost import cost_key
-from accuracy.plan import Cell, Row
-from accuracy.spread import Measured, spread
+from accuracy.plan import TITLES, Cell, Row
+from accuracy.spread import FEWEST, Measured, Spread, spread
 from MonaiSKD.files import atomic_path
 
 # Okabe and Ito's colours without the yellow, which is faint on white. No meaning is carried by colour alone.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#000000", "#e69f00", "#56b4e9")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", "*", "h")
-TITLES = {"cxr": "chest X-ray", "ct": "lung CT", "mri": "brain MRI"}
 METRICS = {"balanced_accuracy": "balanced accuracy (%)", "macro_auc": "macro AUC (%)"}
 WIDTH, DPI = 10.0, 100
 # Of a label beside the axes, in inches.
@@ -28,7 +26,7 @@ LINE = 0.21
 # Letters on a line of it.
 NAME = 48
 
-Point = tuple[Row, float, float, float]
+Point = tuple[Row, float, Spread, float]
 Costs = Mapping[str, Mapping[str, float]]
 """What costs.json says of each network."""
 
@@ -39,11 +37,7 @@ def draw_learning(measured: Measured, path: Path) -> bool:
     One column per collection, one line of panels per metric.
     """
     plan = measured.table
-    shares = {
-        (row.name, data): [fraction for fraction in sorted(plan.fractions) if measured.records(row, data, fraction)]
-        for row in plan.rows
-        for data in plan.data
-    }
+    shares = {(row.name, data): shares_of(measured, row, data) for row in plan.rows for data in plan.data}
     rows = [row for row in plan.rows if any(len(shares[row.name, data]) > 1 for data in plan.data)]
     if not rows:
         return False
@@ -62,14 +56,24 @@ def draw_learning(measured: Measured, path: Path) -> bool:
             axes.spines[["top", "right"]].set_visible(False)
         line[0].set_ylabel(METRICS[name])
     for axes, data in zip(panels[0], plan.data, strict=True):
-        axes.set_title(TITLES.get(data, data))
+        axes.set_title(TITLES[data])
     for axes in panels[-1]:
         axes.set_xlabel("share of the training images (%)")
-    figure.suptitle(f"{plan.title}\nmean over the seeds that a row has at all its shares, band = 95 % interval")
+    figure.suptitle(f"{plan.title}\nmean over the seeds that a row has at all shares shown, band = 95 % interval")
     entries = [Line2D([], [], label=row.title, **look(measured, row)) for row in rows]
     figure.legend(handles=entries, loc="outside lower center", ncols=columns, frameon=False)
     save(figure, path)
     return True
+
+
+def shares_of(measured: Measured, row: Row, data: str) -> list[int]:
+    """Shares that a row is measured at, rising: those with enough seeds for an interval, where there are any.
+
+    One share with a single seed would else leave its whole curve that seed.
+    """
+    seeds = {share: len(measured.records(row, data, share)) for share in sorted(measured.table.fractions)}
+    least = FEWEST if max(seeds.values()) >= FEWEST else 1
+    return [share for share, count in seeds.items() if count >= least]
 
 
 def draw_curve(axes: Axes, measured: Measured, row: Row, data: str, shares: Sequence[int], name: str) -> None:
@@ -102,7 +106,9 @@ def draw_latency(measured: Measured, costs: Costs, path: Path) -> bool:
     for axes, (data, found) in zip(figure.subplots(len(points), squeeze=False)[:, 0], points.items(), strict=True):
         for row, cost, value, _ in found:
             style = {**look(measured, row), "linestyle": "", "markeredgecolor": "white", "markeredgewidth": 0.5}
-            axes.plot(cost, value, markersize=10, **style)
+            axes.plot(cost, value.mean, markersize=10, **style)
+            if value.interval is not None:
+                axes.vlines(cost, *value.interval, color=style["color"], linewidth=1.5, alpha=0.6, zorder=1)
         axes.set_xscale("log")
         axes.margins(0.12, 0.1)
         ticks = {f"{cost:.2g}": cost for _, cost, _, _ in found}
@@ -110,11 +116,13 @@ def draw_latency(measured: Measured, costs: Costs, path: Path) -> bool:
         axes.minorticks_off()
         axes.grid(color="#dfe5ea")
         axes.spines[["top", "right"]].set_visible(False)
-        axes.set(title=TITLES.get(data, data), ylabel=METRICS["balanced_accuracy"])
+        axes.set(title=TITLES[data], ylabel=METRICS["balanced_accuracy"])
         label(axes, measured, found, line / (height - 0.9))
     axes.set_xlabel("milliseconds per image, exported file, one thread")
     share = f"{max(shares)} % of the training images"
-    figure.suptitle(f"{measured.table.title}\nmean over common seeds, {share}; parameters in brackets")
+    figure.suptitle(
+        f"{measured.table.title}\nmean over common seeds, line = 95 % interval, {share}; parameters in brackets"
+    )
     save(figure, path)
     return True
 
@@ -141,7 +149,7 @@ def latencies(measured: Measured, costs: Costs, data: str, fraction: int) -> lis
         cell = Cell(row, data, fraction, 0)
         cost = costs.get(cost_key(cell.network, cell.options["image_size"]))
         if cost is not None and seeds:
-            value = fmean(values[seed] for seed in seeds)
+            value = spread([values[seed] for seed in sorted(seeds)])
             found.append((row, cost["milliseconds"], value, cost["parameters"] / 1e6))
     return found
 
@@ -149,13 +157,13 @@ def latencies(measured: Measured, costs: Costs, data: str, fraction: int) -> lis
 def label(axes: Axes, measured: Measured, points: Sequence[Point], gap: float) -> None:
     """Names in a column right of the axes, in the order of their points and tied to them; `gap` in axes heights."""
     low, high = axes.get_ylim()
-    ordered = sorted(points, key=lambda point: point[2])
-    places = apart([(value - low) / (high - low) for _, _, value, _ in ordered], gap)
+    ordered = sorted(points, key=lambda point: point[2].mean)
+    places = apart([(value.mean - low) / (high - low) for _, _, value, _ in ordered], gap)
     for (row, cost, value, parameters), place in zip(ordered, places, strict=True):
         tie = {"arrowstyle": "-", "color": look(measured, row)["color"], "linewidth": 0.8, "alpha": 0.7}
         tie |= {"shrinkA": 0, "shrinkB": 4, "relpos": (0, 0.5)}
         axes.annotate(
-            network_name(row, parameters), (cost, value), (1.04, place),
+            network_name(row, parameters), (cost, value.mean), (1.04, place),
             textcoords="axes fraction", va="center", fontsize=10, arrowprops=tie,
         )  # fmt: skip
 

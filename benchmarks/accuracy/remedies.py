@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from sections import table
 
-from accuracy.plan import HERE, SETTINGS, Cell, Row, load_row
-from accuracy.plots import TITLES
+from accuracy.plan import HERE, SETTINGS, TITLES, Cell, Row, load_row
 from accuracy.records import records_of
 from accuracy.spread import Record, difference
 from MonaiSKD.files import read_json

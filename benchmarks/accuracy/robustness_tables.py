@@ -1,4 +1,4 @@
-"""The tables of harmed images and hidden organs in docs/results.md, means over seeds."""
+"""The tables of harmed images and hidden organs in docs/accuracy.md, means over seeds."""
 
 from __future__ import annotations
 
@@ -6,23 +6,21 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
-from sections import RESULTS, table, write_section
+from sections import ACCURACY, table, write_section
 
 from accuracy.corruptions import CORRUPTIONS
 from accuracy.masks import REGIONS
-from accuracy.plan import SETTINGS, Cell, load_row
+from accuracy.plan import SETTINGS, TITLES, Cell, load_row
 from MonaiSKD.bundle import find_bundle
 from MonaiSKD.errors import SKDError
 
 Records = list[dict[str, Any]]
 
-TITLES = {"cxr": "Chest radiographs", "ct": "Lung CT", "mri": "Brain MR"}
-
 
 def write(records: Records, fraction: int) -> None:
     """Write the section of networks trained on this share of the images, as their rows are configured now."""
     current = [record for record in records if record["fraction"] == fraction and is_current(record)]
-    write_section(RESULTS, "accuracy:robustness", section(current, fraction))
+    write_section(ACCURACY, "accuracy:robustness", section(current, fraction))
 
 
 def is_current(record: dict[str, Any]) -> bool:
@@ -44,7 +42,10 @@ def section(records: Records, fraction: int) -> str:
     for data, title in TITLES.items():
         found = [record for record in records if record["data"] == data]
         if found:
-            parts += [f"**{title}**, balanced accuracy: clean in %, below it the points lost", harmed(found, rows)]
+            parts += [
+                f"**{title[0].upper()}{title[1:]}**, balanced accuracy: clean in %, below it the points lost",
+                harmed(found, rows),
+            ]
     return "\n\n".join([*parts, "**Organ hidden, and nothing but the organ shown**", hidden(records, rows)])
 
 

@@ -17,7 +17,7 @@ from statistics import fmean
 from typing import Any
 
 import torch
-from sections import RESULTS, table, write_section
+from sections import ACCURACY, table, write_section
 
 from accuracy.plan import HERE, Cell, load_row
 from accuracy.records import append_record, circumstances, read_records
@@ -53,7 +53,7 @@ def measure(options: argparse.Namespace) -> None:
             record = future.result()
             append_record(record, RECORDS)
             print(f"{record['cell']}: AUC {record['test']['macro_auc']:.3f}", flush=True)
-    write_section(RESULTS, "accuracy:sources", section(read_records(RECORDS)))
+    write_section(ACCURACY, "accuracy:sources", section(read_records(RECORDS)))
 
 
 def mixed(data: DataList) -> list[str]:

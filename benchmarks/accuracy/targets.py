@@ -13,8 +13,8 @@ from statistics import median
 from sections import table
 
 from accuracy.cost import cost_key
-from accuracy.plan import SETTINGS, Row, load_row, load_table
-from accuracy.plots import TITLES, Costs
+from accuracy.plan import SETTINGS, TITLES, Row, load_row, load_table
+from accuracy.plots import Costs
 from accuracy.records import records_of
 from accuracy.spread import Measured, Record, difference
 from MonaiSKD.bundle import find_bundle

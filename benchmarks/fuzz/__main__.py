@@ -23,7 +23,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from sections import RESULTS, write_section
+from sections import BENCHMARKS, write_section
 
 from fuzz.cases import case
 from fuzz.seeds import seeds_of
@@ -43,7 +43,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", type=int, action="append", help="run these numbers alone and say what became of them")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--findings", type=Path, help="folder for the inputs that are findings")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="the document whose section `fuzz` is written")
+    parser.add_argument("--out", type=Path, default=BENCHMARKS, help="the document whose section `fuzz` is written")
     return parser.parse_args()
 
 

@@ -6,10 +6,10 @@ import pytest
 from accuracy.cost import cost_key, network_pairs, read_costs
 from accuracy.document import draw, section
 from accuracy.plan import Cell, Row, Table, load_table, table_names
-from accuracy.plots import apart, latencies
+from accuracy.plots import apart, latencies, shares_of
 from accuracy.records import records_of
 from accuracy.spread import Measured
-from sections import RESULTS
+from sections import page_with
 
 from MonaiSKD import __version__
 
@@ -65,7 +65,9 @@ def test_a_section_cell_by_cell():
     expected = f"""\
 <!-- python benchmarks/accuracy run made_up --data DATA --weights WEIGHTS; python benchmarks/accuracy report; \
 MonaiSKD {__version__}; 2026-11-22; commits abc, def; machines a processor; seeds 0, 1, 2 -->
-### What is better
+## What is better
+
+![A curve](images/curve.png)
 
 Differences are to the row *plain*, on the same seeds.
 
@@ -85,9 +87,7 @@ Sizes: 1.3 M parameters, 0.023 G multiply-adds, 1.7 ms per image at 80 px: *plai
 
 Not measured yet: pixels (ct); large (cxr, ct).
 
-No row has been measured on 100 % of the training images yet.
-
-![A curve](images/curve.png)"""
+No row has been measured on 100 % of the training images yet."""
     assert section(measured(RECORDS), COSTS, {"curve.png": "A curve"}) == expected
 
 
@@ -139,18 +139,32 @@ def test_pictures_are_drawn_when_there_is_something_to_compare(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(found)
 
 
+def test_a_curve_leaves_out_shares_with_fewer_seeds_than_an_interval_needs():
+    few = [*RECORDS, record(PLAIN, "cxr", 100, 0, 75)]
+    assert shares_of(measured(few), PLAIN, "cxr") == [25]
+    enough = [*few, record(PLAIN, "cxr", 100, 1, 75), record(PLAIN, "cxr", 100, 2, 76)]
+    assert shares_of(measured(enough), PLAIN, "cxr") == [25, 100]
+    assert shares_of(measured([*few, record(PLAIN, "ct", 100, 1, 80)]), PLAIN, "ct") == [25, 100]  # nothing better
+    assert shares_of(measured(RECORDS), LARGE, "ct") == []
+
+
 def test_every_table_has_its_place_in_the_document_and_its_reference_among_its_rows():
-    document = RESULTS.read_text(encoding="utf-8")
     for name in table_names():
         table = load_table(name)
         assert table.reference in [row.name for row in table.rows]
-        assert document.count(f"<!-- accuracy:{name} -->\n") == document.count(f"<!-- /accuracy:{name} -->") == 1
+        page = page_with(f"accuracy:{name}").read_text(encoding="utf-8")
+        assert page.count(f"<!-- accuracy:{name} -->\n") == page.count(f"<!-- /accuracy:{name} -->") == 1
 
 
 def test_a_picture_compares_over_the_seeds_that_all_rows_have():
     found = measured([*RECORDS, record(LARGE, "cxr", 25, 0, 90)])
-    shown = [(row.name, time, round(value, 1), size) for row, time, value, size in latencies(found, COSTS, "cxr", 25)]
+    shown = [
+        (row.name, time, round(value.mean, 1), size) for row, time, value, size in latencies(found, COSTS, "cxr", 25)
+    ]
     assert shown == [("plain", 1.72, 70.0, 1.284387), ("better", 1.72, 75.9, 1.284387), ("large", 4.0, 90.0, 6.1)]
+    (_, _, plain, _), (_, _, better, _) = latencies(measured(RECORDS), COSTS, "cxr", 25)
+    assert better.interval == pytest.approx((78 - 5.217, 78 + 5.217), abs=0.01)
+    assert plain.mean == 72
     shown = [row.name for row, *_ in latencies(measured(RECORDS), COSTS, "ct", 25)]
     assert shown == ["plain"]  # "better" has another seed
     shown = [row.name for row, *_ in latencies(measured([record(LARGE, "ct", 25, 0, 90)]), COSTS, "ct", 25)]

@@ -41,7 +41,7 @@ def test_section_shows_what_is_measured_and_leaves_the_rest_empty():
     assert f"robustness {ROW} {other} --data DATA --out RUNS --fraction 100; 2026-01-01; commits abc" in text
     assert "| clean, % (seeds) | 80.0 (1) | 60.0 (1) |" in text
     assert "| rotation, degrees 5 / 15 / 30 | -5.0 / -15.0 / -30.0 |  /  /  |" in text
-    assert "| Chest radiographs | all but the lungs | 33.3 / 50.0 | 40.0 / 50.0 |  |" in text
+    assert "| chest X-ray | all but the lungs | 33.3 / 50.0 | 40.0 / 50.0 |  |" in text
     assert "Lung CT" not in text
 
 

@@ -3,7 +3,7 @@
 import pytest
 from accuracy import targets
 from accuracy.cost import read_costs
-from accuracy.plan import Cell, load_table
+from accuracy.plan import TITLES, Cell, load_table
 from accuracy.records import records_of
 from accuracy.spread import Measured
 
@@ -64,7 +64,7 @@ def test_seconds_are_a_ratio_of_the_sums_of_stages(lines):
 def test_limits_differ_by_data(lines):
     ece = line_of(lines, "ECE of the shipped")
     assert ece[1] == "at most 5 / 6 / 4"
-    for data, cell in zip(targets.TITLES, ece[2:], strict=True):
+    for data, cell in zip(TITLES, ece[2:], strict=True):
         value = 100 * targets.shipped(data)["ece"]["value"]
         assert cell.startswith(f"{value:.1f}")
         assert cell.endswith("yes") == (value <= {"cxr": 5, "ct": 6, "mri": 4}[data])

@@ -1,7 +1,7 @@
 """The rows of a run that is absent are taken from the document as they stand there."""
 
 from model_file import known_rows
-from sections import RESULTS, table
+from sections import BENCHMARKS, table
 
 BEFORE = table(["model", "MB"], [["other section", "1"]])
 
@@ -22,7 +22,7 @@ def test_an_empty_section_has_no_rows_in_any_table():
 
 
 def test_the_document_of_this_repository_has_the_three_tables():
-    precision, deletion, atypical = known_rows(RESULTS.read_text(encoding="utf-8"), 3)
+    precision, deletion, atypical = known_rows(BENCHMARKS.read_text(encoding="utf-8"), 3)
     assert [row[0] for row in deletion] == ["chest_xray", "lung_ct", "brain_mri"]
     assert len(precision) == 9
     assert all(len(row) == 5 for row in atypical)
