@@ -23,6 +23,8 @@ METRICS = {"balanced_accuracy": "balanced accuracy (%)", "macro_auc": "macro AUC
 WIDTH, DPI = 10.0, 100
 # Of a label beside the axes, in inches.
 LINE = 0.21
+# Between the places of two networks that take the same time.
+BESIDE = 1.02
 # Letters on a line of it.
 NAME = 48
 
@@ -104,11 +106,11 @@ def draw_latency(measured: Measured, costs: Costs, path: Path) -> bool:
     height = 1.0 + max(10 * LINE, line * max(map(len, points.values())))
     figure = Figure((WIDTH, 0.7 + height * len(points)), layout="constrained")
     for axes, (data, found) in zip(figure.subplots(len(points), squeeze=False)[:, 0], points.items(), strict=True):
-        for row, cost, value, _ in found:
+        for (row, _, value, _), place in zip(found, side_by_side(found), strict=True):
             style = {**look(measured, row), "linestyle": "", "markeredgecolor": "white", "markeredgewidth": 0.5}
-            axes.plot(cost, value.mean, markersize=10, **style)
+            axes.plot(place, value.mean, markersize=10, **style)
             if value.interval is not None:
-                axes.vlines(cost, *value.interval, color=style["color"], linewidth=1.5, alpha=0.6, zorder=1)
+                axes.vlines(place, *value.interval, color=style["color"], linewidth=1.5, alpha=0.6, zorder=1)
         axes.set_xscale("log")
         axes.margins(0.12, 0.1)
         ticks = {f"{cost:.2g}": cost for _, cost, _, _ in found}
@@ -157,15 +159,24 @@ def latencies(measured: Measured, costs: Costs, data: str, fraction: int) -> lis
 def label(axes: Axes, measured: Measured, points: Sequence[Point], gap: float) -> None:
     """Names in a column right of the axes, in the order of their points and tied to them; `gap` in axes heights."""
     low, high = axes.get_ylim()
-    ordered = sorted(points, key=lambda point: point[2].mean)
-    places = apart([(value.mean - low) / (high - low) for _, _, value, _ in ordered], gap)
-    for (row, cost, value, parameters), place in zip(ordered, places, strict=True):
+    ordered = sorted(zip(points, side_by_side(points), strict=True), key=lambda pair: pair[0][2].mean)
+    heights = apart([(value.mean - low) / (high - low) for (_, _, value, _), _ in ordered], gap)
+    for ((row, _, value, parameters), place), height in zip(ordered, heights, strict=True):
         tie = {"arrowstyle": "-", "color": look(measured, row)["color"], "linewidth": 0.8, "alpha": 0.7}
         tie |= {"shrinkA": 0, "shrinkB": 4, "relpos": (0, 0.5)}
         axes.annotate(
-            network_name(row, parameters), (cost, value.mean), (1.04, place),
+            network_name(row, parameters), (place, value.mean), (1.04, height),
             textcoords="axes fraction", va="center", fontsize=10, arrowprops=tie,
         )  # fmt: skip
+
+
+def side_by_side(points: Sequence[Point]) -> list[float]:
+    """Where points lie on the axis of times: those of one network beside each other, or their intervals would cover."""
+    shown = [f"{cost:.2g}" for _, cost, _, _ in points]
+    return [
+        cost * BESIDE ** (shown[:number].count(shown[number]) - (shown.count(shown[number]) - 1) / 2)
+        for number, (_, cost, _, _) in enumerate(points)
+    ]
 
 
 def network_name(row: Row, parameters: float) -> str:

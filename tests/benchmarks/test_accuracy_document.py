@@ -6,7 +6,7 @@ import pytest
 from accuracy.cost import cost_key, network_pairs, read_costs
 from accuracy.document import draw, section
 from accuracy.plan import Cell, Row, Table, load_table, table_names
-from accuracy.plots import apart, latencies, shares_of
+from accuracy.plots import apart, latencies, shares_of, side_by_side
 from accuracy.records import records_of
 from accuracy.spread import Measured
 from sections import page_with
@@ -169,6 +169,14 @@ def test_a_picture_compares_over_the_seeds_that_all_rows_have():
     assert shown == ["plain"]  # "better" has another seed
     shown = [row.name for row, *_ in latencies(measured([record(LARGE, "ct", 25, 0, 90)]), COSTS, "ct", 25)]
     assert shown == []
+
+
+def test_points_of_one_time_lie_beside_each_other_around_it():
+    found = latencies(measured([*RECORDS, record(LARGE, "cxr", 25, 0, 90)]), COSTS, "cxr", 25)
+    left, right, alone = side_by_side(found)
+    assert left < 1.72 < right < 2
+    assert left * right == pytest.approx(1.72**2)
+    assert alone == 4.0
 
 
 def test_every_network_of_the_tables_has_its_cost():
