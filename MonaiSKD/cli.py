@@ -1,4 +1,4 @@
-"""The command `monai-skd`: parses, calls one function, prints.
+"""The command `monai-skd`: what it understands, and how it ends.
 
 Exit codes: 0 done; 1 `classify` could not answer every input, or a defect of this program (with --debug: its
 traceback); 2 something the user can mend, also files that `check-data` cannot use; 3 `check-data` found a leak; 130
@@ -8,20 +8,14 @@ interrupted.
 from __future__ import annotations
 
 import argparse
-import io
-import json
 import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
 
-from MonaiSKD import __version__, events
+from MonaiSKD import __version__, commands, events
 from MonaiSKD.errors import SKDError
 
-UNANSWERED = 1
-LEAK = 3
 INTERRUPTED = 130
 
 
@@ -33,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("highdicom").setLevel(logging.WARNING)  # it reports every module that it copies
     if not getattr(options, "events", False):
         return _run(options)
-    with events.telling(options.command.__name__.strip("_").replace("_", "-")):
+    with events.telling(options.command.__name__.replace("_", "-")):
         code = _run(options)
     if code == INTERRUPTED:
         # Threads of the libraries may still be in the middle of something; Python's own end would then be an abort or
@@ -50,11 +44,15 @@ def _run(options: argparse.Namespace) -> int:
         print(end="", flush=True)  # here, where it is expected that the reader has gone; not when Python ends
         return code
     except KeyboardInterrupt:
-        goes_on = "; the same command goes on from the last epoch" if options.command in (_train, _demo) else ""
+        goes_on = (
+            "; the same command goes on from the last epoch"
+            if options.command in (commands.train, commands.demo)
+            else ""
+        )
         return _failed(f"interrupted{goes_on}", INTERRUPTED)
     except BrokenPipeError:  # the reader of standard output has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return UNANSWERED
+        return commands.UNANSWERED
     except Exception as error:
         if options.debug:
             raise
@@ -81,23 +79,23 @@ def build_parser() -> argparse.ArgumentParser:
     """The whole command line."""
     parser = argparse.ArgumentParser(prog="monai-skd", description="Small, honest medical-image classifiers.")
     parser.add_argument("--version", action="version", version=f"monai-skd {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def add(name: str, function: Callable[[argparse.Namespace], int | None], text: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=text, description=text)
+        command = subparsers.add_parser(name, help=text, description=text)
         command.add_argument("--debug", action="store_true", help="show the traceback of an error")
         command.set_defaults(command=function)
         return command
 
-    _add_classify(add("classify", _classify, "Classify images, series and folders with a model file."))
-    _add_train(add("train", _train, "Train a small classifier on labelled images."))
-    command = add("export", _export, "Write a trained classifier as one self-contained model file.")
+    _add_classify(add("classify", commands.classify, "Classify images, series and folders with a model file."))
+    _add_train(add("train", commands.train, "Train a small classifier on labelled images."))
+    command = add("export", commands.export, "Write a trained classifier as one self-contained model file.")
     command.add_argument("run", metavar="RUN", help="run folder of a training")
     command.add_argument("--out", metavar="FILE", required=True, help="by convention model.onnx")
     command.add_argument(
         "--precision", default="float16", choices=["float32", "float16", "int8"], help="of the weights"
     )
-    command = add("evaluate", _evaluate, "Measure a trained classifier on labelled images.")
+    command = add("evaluate", commands.evaluate, "Measure a trained classifier on labelled images.")
     command.add_argument("model", metavar="MODEL", help="run folder, .onnx file, or a bundle's short name")
     command.add_argument("data", metavar="DATA", help="folder, CSV or MONAI datalist")
     text = (
@@ -107,14 +105,14 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--split", choices=["train", "val", "test", "all"], help=text)
     command.add_argument("--json", metavar="FILE", help="write the metrics there")
     command.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
-    command = add("check-data", _check_data, "Count, find unreadable files, duplicates, leaks and shortcuts.")
+    command = add("check-data", commands.check_data, "Count, find unreadable files, duplicates, leaks and shortcuts.")
     command.add_argument("data", metavar="DATA", help="folder, CSV or MONAI datalist")
     modalities = ["chest_xray", "lung_ct", "brain_mri"]
     text = "how the images are read (default: %(default)s)"
     command.add_argument("--modality", default="chest_xray", choices=modalities, help=text)
     command.add_argument("--json", metavar="FILE", help="write the report there")
     _add_events(command)
-    command = add("select", _select, "Write the plan by which a student takes weights of a teacher.")
+    command = add("select", commands.select, "Write the plan by which a student takes weights of a teacher.")
     command.add_argument("teacher", metavar="TEACHER", help="timm name of the large network")
     command.add_argument("student", metavar="STUDENT", help="timm name of the small network")
     command.add_argument("--out", metavar="FILE", required=True, help="plan (JSON)")
@@ -122,17 +120,17 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--width", default="uniform", choices=["uniform", "consecutive", "random", "shuffled"])
     command.add_argument("--heads", default="whole", choices=["whole", "interleaved"])
     command.add_argument("--phase", type=int, default=0, help="0, or 1 for the complementary plan")
-    add("bundles", _bundles, "List the bundles.")
-    command = add("label-app", _label_app, "Write the app folder for MONAI Label's server.")
+    add("bundles", commands.bundles, "List the bundles.")
+    command = add("label-app", commands.label_app, "Write the app folder for MONAI Label's server.")
     command.add_argument("--out", metavar="DIR", required=True, help="what `monailabel start_server --app` takes")
-    _add_pacs(add("pacs", _pacs, "Take studies from a PACS and answer each with a DICOM SR (docs/pacs.md)."))
-    command = add("phantoms", _phantoms, "Write procedural images to try things with (no medical meaning).")
+    _add_pacs(add("pacs", commands.pacs, "Take studies from a PACS and answer each with a DICOM SR (docs/pacs.md)."))
+    command = add("phantoms", commands.phantoms, "Write procedural images to try things with (no medical meaning).")
     command.add_argument("modality", choices=["chest_xray", "lung_ct", "brain_mri"])
     command.add_argument("out", metavar="DIR")
     command.add_argument("--per-class", metavar="N", type=int, nargs=3, default=(80, 20, 40), help="train, val, test")
     command.add_argument("--size", type=int, default=192)
     command.add_argument("--seed", type=int, default=0)
-    command = add("demo", _demo, "Train on phantoms from a real teacher, start to end, in a few minutes.")
+    command = add("demo", commands.demo, "Train on phantoms from a real teacher, start to end, in a few minutes.")
     command.add_argument("--out", metavar="DIR", default="demo")
     command.add_argument("--modality", default="brain_mri", choices=["chest_xray", "lung_ct", "brain_mri"])
     return parser
@@ -200,155 +198,6 @@ def _positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError("must be at least 1")
     return value
-
-
-def _classify(options: argparse.Namespace) -> int:
-    from MonaiSKD.classification import Wishes, classify
-    from MonaiSKD.runtime import Classifier
-
-    paths = [path for given in options.paths for path in (_listed(given[1:]) if given.startswith("@") else [given])]
-    if options.json and isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8")
-    names = ("json", "csv", "heatmaps", "heatmap_format", "sr", "report", "explain", "identify")
-    wishes = Wishes(**{name: getattr(options, name) for name in names})
-    classifier = Classifier(options.model, provider=options.provider, threads=options.threads)
-    totals = classify(classifier, paths, wishes, recursive=options.recursive, gather=options.gather)
-    return UNANSWERED if totals.failed else 0
-
-
-def _listed(file: str) -> list[str]:
-    """The paths in a file, one a line: a command line has room for some thousand only."""
-    try:
-        lines = Path(file).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        cause = f"cannot be read ({getattr(error, 'strerror', None) or error})"
-        raise SKDError(file, cause, "Give a text file in UTF-8, one path a line", code="not_found") from error
-    return [line for line in lines if line.strip()]
-
-
-def _export(options: argparse.Namespace) -> None:
-    from MonaiSKD.export.run import export
-
-    path = export(options.run, options.out, options.precision)
-    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
-
-
-def _train(options: argparse.Namespace) -> None:
-    from MonaiSKD.training import train
-
-    chosen: dict[str, Any] = dict(_setting(text) for text in options.set)
-    for name in ("student", "image_size", "epochs", "seed", "unlabeled"):
-        if getattr(options, name) is not None:
-            chosen[name] = getattr(options, name)
-    if options.quiet:
-        chosen["quiet"] = True
-        logging.getLogger("MonaiSKD").setLevel(logging.WARNING)
-    print(train(options.bundle, options.data, options.out, options.teacher, options.device, chosen))
-    if events.listening():
-        from MonaiSKD.files import read_json
-
-        out = Path(options.out).resolve()
-        metrics = {split: values for split, values in read_json(out / "metrics.json").items() if split != "cost"}
-        model = str(out / "model.onnx") if (out / "model.onnx").is_file() else None
-        events.emit("metrics", metrics=metrics, model=model, report=str(out / "report.html"))
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    """KEY=VALUE, the value as JSON where it is JSON, else as text."""
-    key, equals, value = text.partition("=")
-    if not (key and equals):
-        raise SKDError(f"--set {text}", "it is not of the form KEY=VALUE", "Write for example --set batch_size=16")
-    try:
-        return key, json.loads(value)
-    except ValueError:
-        return key, value
-
-
-def _evaluate(options: argparse.Namespace) -> None:
-    from MonaiSKD.evaluating import evaluate, measured_images, metrics_table, source_table, threshold_table
-    from MonaiSKD.files import write_json
-
-    metrics = evaluate(options.model, options.data, options.split, options.device)
-    if options.json:
-        write_json(options.json, metrics)
-    print(measured_images(metrics))
-    print(metrics_table({metrics["split"]: metrics}))
-    print(threshold_table(metrics))
-    if "by_source" in metrics:
-        print(source_table(metrics["by_source"]))
-
-
-def _check_data(options: argparse.Namespace) -> int:
-    from MonaiSKD.datasets import check_data, load_datalist
-    from MonaiSKD.files import write_json
-    from MonaiSKD.reading import RULES
-
-    report = check_data(load_datalist(options.data), RULES[options.modality])
-    if options.json:
-        write_json(options.json, report.to_dict())
-    events.emit("report", report=report.to_dict(), text=report.text())
-    print(report.text())
-    return {"leak": LEAK, "unusable": SKDError.exit_code}.get(report.verdict, 0)
-
-
-def _select(options: argparse.Namespace) -> None:
-    from MonaiSKD.selection import make_plan
-
-    plan = make_plan(
-        options.teacher,
-        options.student,
-        depth=options.depth,
-        width=options.width,
-        heads=options.heads,
-        phase=options.phase,
-    )
-    plan.save(options.out)
-    print(plan.describe())
-
-
-def _bundles(options: argparse.Namespace) -> None:
-    from MonaiSKD.bundle import list_bundles
-
-    for bundle in list_bundles():
-        print(f"{bundle.name:12} {bundle.metadata['version']:8} {bundle.metadata['description']}")
-
-
-def _label_app(options: argparse.Namespace) -> None:
-    from MonaiSKD.label_app.folder import write_app
-
-    folder = write_app(options.out).parent
-    print(
-        f"{folder}: start it with\n"
-        f"monailabel start_server --app {folder} --studies IMAGES --conf models all --host 127.0.0.1"
-    )
-
-
-def _pacs(options: argparse.Namespace) -> int:
-    from MonaiSKD.pacs.command import pacs
-
-    return pacs(
-        options.action,
-        options.config,
-        options.keys,
-        once=options.once,
-        as_json=options.json,
-        identify=options.identify,
-    )
-
-
-def _phantoms(options: argparse.Namespace) -> None:
-    from MonaiSKD.datasets.phantoms import write_phantoms
-
-    write_phantoms(
-        options.out, options.modality, per_class=tuple(options.per_class), size=options.size, seed=options.seed
-    )
-    print(f"{Path(options.out)}: phantoms written")
-
-
-def _demo(options: argparse.Namespace) -> None:
-    from MonaiSKD.training import demo
-
-    print(demo(options.out, options.modality))
 
 
 def _failed(text: str, code: int, **parts: str) -> int:

@@ -1,0 +1,180 @@
+"""What each command of `monai-skd` does with its options: calls one function of the package, prints, and says the code.
+
+Every command imports what it needs when it runs, so that `monai-skd classify` never loads the training half.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+from MonaiSKD import events
+from MonaiSKD.errors import SKDError
+
+UNANSWERED = 1
+LEAK = 3
+
+
+def classify(options: argparse.Namespace) -> int:
+    """Answer for every input; 1 where one has no answer."""
+    from MonaiSKD.classification import Wishes, classify
+    from MonaiSKD.runtime import Classifier
+
+    paths = [path for given in options.paths for path in (_listed(given[1:]) if given.startswith("@") else [given])]
+    if options.json and isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
+    names = ("json", "csv", "heatmaps", "heatmap_format", "sr", "report", "explain", "identify")
+    wishes = Wishes(**{name: getattr(options, name) for name in names})
+    classifier = Classifier(options.model, provider=options.provider, threads=options.threads)
+    totals = classify(classifier, paths, wishes, recursive=options.recursive, gather=options.gather)
+    return UNANSWERED if totals.failed else 0
+
+
+def _listed(file: str) -> list[str]:
+    """The paths in a file, one a line: a command line has room for some thousand only."""
+    try:
+        lines = Path(file).read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        cause = f"cannot be read ({getattr(error, 'strerror', None) or error})"
+        raise SKDError(file, cause, "Give a text file in UTF-8, one path a line", code="not_found") from error
+    return [line for line in lines if line.strip()]
+
+
+def export(options: argparse.Namespace) -> None:
+    """Write the model file of a run."""
+    from MonaiSKD.export.run import export
+
+    path = export(options.run, options.out, options.precision)
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+
+
+def train(options: argparse.Namespace) -> None:
+    """Train, or go on with what was interrupted; print the metrics."""
+    from MonaiSKD.training import train
+
+    chosen: dict[str, Any] = dict(_setting(text) for text in options.set)
+    for name in ("student", "image_size", "epochs", "seed", "unlabeled"):
+        if getattr(options, name) is not None:
+            chosen[name] = getattr(options, name)
+    if options.quiet:
+        chosen["quiet"] = True
+        logging.getLogger("MonaiSKD").setLevel(logging.WARNING)
+    print(train(options.bundle, options.data, options.out, options.teacher, options.device, chosen))
+    if events.listening():
+        from MonaiSKD.files import read_json
+
+        out = Path(options.out).resolve()
+        metrics = {split: values for split, values in read_json(out / "metrics.json").items() if split != "cost"}
+        model = str(out / "model.onnx") if (out / "model.onnx").is_file() else None
+        events.emit("metrics", metrics=metrics, model=model, report=str(out / "report.html"))
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """KEY=VALUE, the value as JSON where it is JSON, else as text."""
+    key, equals, value = text.partition("=")
+    if not (key and equals):
+        raise SKDError(f"--set {text}", "it is not of the form KEY=VALUE", "Write for example --set batch_size=16")
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, value
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    """Print metrics, what the thresholds reach, and results by source."""
+    from MonaiSKD.evaluating import evaluate, measured_images, metrics_table, source_table, threshold_table
+    from MonaiSKD.files import write_json
+
+    metrics = evaluate(options.model, options.data, options.split, options.device)
+    if options.json:
+        write_json(options.json, metrics)
+    print(measured_images(metrics))
+    print(metrics_table({metrics["split"]: metrics}))
+    print(threshold_table(metrics))
+    if "by_source" in metrics:
+        print(source_table(metrics["by_source"]))
+
+
+def check_data(options: argparse.Namespace) -> int:
+    """Print the report; 3 of a leak, 2 of files that cannot be used."""
+    from MonaiSKD.datasets import check_data, load_datalist
+    from MonaiSKD.files import write_json
+    from MonaiSKD.reading import RULES
+
+    report = check_data(load_datalist(options.data), RULES[options.modality])
+    if options.json:
+        write_json(options.json, report.to_dict())
+    events.emit("report", report=report.to_dict(), text=report.text())
+    print(report.text())
+    return {"leak": LEAK, "unusable": SKDError.exit_code}.get(report.verdict, 0)
+
+
+def select(options: argparse.Namespace) -> None:
+    """Write and describe a selection plan."""
+    from MonaiSKD.selection import make_plan
+
+    plan = make_plan(
+        options.teacher,
+        options.student,
+        depth=options.depth,
+        width=options.width,
+        heads=options.heads,
+        phase=options.phase,
+    )
+    plan.save(options.out)
+    print(plan.describe())
+
+
+def bundles(options: argparse.Namespace) -> None:
+    """List the bundles."""
+    from MonaiSKD.bundle import list_bundles
+
+    for bundle in list_bundles():
+        print(f"{bundle.name:12} {bundle.metadata['version']:8} {bundle.metadata['description']}")
+
+
+def label_app(options: argparse.Namespace) -> None:
+    """Write the app folder and print how MONAI Label's server takes it."""
+    from MonaiSKD.label_app.folder import write_app
+
+    folder = write_app(options.out).parent
+    print(
+        f"{folder}: start it with\n"
+        f"monailabel start_server --app {folder} --studies IMAGES --conf models all --host 127.0.0.1"
+    )
+
+
+def pacs(options: argparse.Namespace) -> int:
+    """Run the service, or list or retry what is in its queue."""
+    from MonaiSKD.pacs.command import pacs
+
+    return pacs(
+        options.action,
+        options.config,
+        options.keys,
+        once=options.once,
+        as_json=options.json,
+        identify=options.identify,
+    )
+
+
+def phantoms(options: argparse.Namespace) -> None:
+    """Write procedural images."""
+    from MonaiSKD.datasets.phantoms import write_phantoms
+
+    write_phantoms(
+        options.out, options.modality, per_class=tuple(options.per_class), size=options.size, seed=options.seed
+    )
+    print(f"{Path(options.out)}: phantoms written")
+
+
+def demo(options: argparse.Namespace) -> None:
+    """Train on phantoms; print the metrics."""
+    from MonaiSKD.training import demo
+
+    print(demo(options.out, options.modality))
