@@ -12,6 +12,7 @@ from typing import Literal, TextIO
 
 from MonaiSKD import events
 from MonaiSKD.errors import SKDError
+from MonaiSKD.files import check_writable
 from MonaiSKD.reading.sources import Source, find_sources
 from MonaiSKD.reporting.json_lines import to_json
 from MonaiSKD.reporting.sentences import NOT_CLINICAL, Totals, printable
@@ -82,6 +83,7 @@ def classify(
     if not sources:
         remedy = "Name files, or folders that hold images; folders below them are walked with --recursive"
         raise SKDError(", ".join(map(str, paths)), "there is no image", remedy, code="not_found")
+    _check_outputs(wishes)
     events.emit("total", inputs=len(sources))
     totals = Totals()
     for_reports: list[Result] = []
@@ -109,6 +111,17 @@ def classify(
     for note in notes:
         print(printable(note), file=err)
     return totals
+
+
+def _check_outputs(wishes: Wishes) -> None:
+    """Refuse what could not be written after hours of answers; files are tried where they are opened."""
+    if wishes.sr is not None or (wishes.heatmaps is not None and wishes.heatmap_format != "png"):
+        from MonaiSKD.reporting.dicom_common import require_dicom
+
+        require_dicom()
+    for folder in (wishes.sr, wishes.heatmaps):
+        if folder is not None:
+            check_writable(folder)
 
 
 Sink = Callable[[Result | Failure], object]

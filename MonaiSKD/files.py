@@ -54,6 +54,18 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             beside.unlink(missing_ok=True)
 
 
+def check_writable(folder: str | os.PathLike[str]) -> None:
+    """Make a folder and write a file in it, for a moment: before long work whose outcome shall go there.
+
+    Raises:
+        SKDError: as :func:`atomic_path`.
+    """
+    probe = Path(folder) / "writable.tmp"
+    with atomic_path(probe):
+        pass
+    probe.unlink()
+
+
 def _mask() -> int:
     """The process's file mode creation mask, which can be read only by setting it: two threads must not interleave."""
     with _MASK_LOCK:

@@ -11,7 +11,7 @@ from MonaiSKD.bundle import find_bundle, literal, run_training
 from MonaiSKD.datasets import SPLITS, load_datalist
 from MonaiSKD.errors import SKDError
 from MonaiSKD.evaluating import metrics_table
-from MonaiSKD.files import atomic_path, read_json
+from MonaiSKD.files import check_writable, read_json
 from MonaiSKD.reading import Modality
 
 
@@ -40,7 +40,7 @@ def train(
         SKDError: something the user can mend: data, options, teacher file, output folder.
     """
     found = find_bundle(bundle)
-    _check_writable(Path(out))
+    check_writable(out)  # before the training, not after it
     chosen: dict[str, Any] = {
         "dataset_dir": literal(str(Path(data).resolve())),
         "output_dir": literal(str(Path(out).resolve())),
@@ -80,13 +80,6 @@ def class_names_for(data: str | Path, expected: list[str]) -> list[str]:
             raise SKDError(data, f"its split {split!r} has no images", "Add some, or give the images without splits")
     found = list(datalist.class_names)
     return expected if sorted(found) == sorted(expected) else found
-
-
-def _check_writable(out: Path) -> None:
-    """Fail before the training, not after it."""
-    with atomic_path(out / "writable.tmp"):
-        pass
-    (out / "writable.tmp").unlink()
 
 
 # The whole method, two students and a taught teacher included, in minutes and whatever the bundles leave out of it.

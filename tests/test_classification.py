@@ -359,16 +359,24 @@ def test_an_output_that_cannot_be_written_stops_before_the_first_answer(classifi
         run(classifier, png(tmp_path / "a.png"), csv=tmp_path / "file" / "t.csv")
 
 
-def test_an_error_on_the_way_keeps_the_table_under_another_name(classifier, tmp_path):
-    (tmp_path / "file").write_text("")
+@pytest.mark.parametrize("wish", ["sr", "heatmaps"])
+def test_a_folder_that_cannot_be_written_stops_before_the_first_answer(classifier, tmp_path, wish):
+    taken = png(tmp_path / "taken.png")
+    out = io.StringIO()
     with pytest.raises(SKDError, match="cannot be written"):
-        run(
-            classifier,
-            png(tmp_path / "a.png"),
-            png(tmp_path / "b.png"),
-            csv=tmp_path / "t.csv",
-            heatmaps=tmp_path / "file",
-        )
+        classify(classifier, [str(radiograph(tmp_path / "a.dcm"))], Wishes(json=True, **{wish: str(taken)}), out=out)
+    assert out.getvalue() == ""
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.dcm", "taken.png"]
+
+
+def test_an_error_on_the_way_keeps_the_table_under_another_name(classifier, tmp_path):
+    pictures, maps = (png(tmp_path / "a.png"), png(tmp_path / "b.png")), tmp_path / "maps"
+    run(classifier, *pictures, heatmaps=maps)
+    first = min(maps.iterdir())
+    first.unlink()
+    first.mkdir()
+    with pytest.raises(SKDError, match="cannot be written"):
+        run(classifier, *pictures, csv=tmp_path / "t.csv", heatmaps=maps)
     assert not (tmp_path / "t.csv").exists()
     assert len((tmp_path / "t.csv.partial").read_text().splitlines()) == 2
 

@@ -31,7 +31,7 @@ class Source:
 
     Args:
         path: what the user would call it: the file, the folder of a DICOM series, or the series' first file where the
-            folder holds several.
+            folder holds several; with #1, #2, ... where one file holds several volumes.
         files: the files it lies in: one, or all of a DICOM series.
         slices: the headers of a DICOM series that were read to find it; empty for all else.
         warnings: what was left out or split, as sentences.
@@ -98,10 +98,16 @@ def find_sources(
                 continue
             # What is named by itself, and a file of several frames, is not joined with others.
             if (is_alone and not gather) or len(slices) > 1:
-                yield from (_source(stack, str(file)) for stack in stacks_of(slices))
+                yield from _stack_sources(stacks_of(slices), str(file))
             else:
                 gathered += slices
     yield from _series_sources(gathered)
+
+
+def _stack_sources(stacks: list[Stack], path: str) -> Iterator[Source]:
+    """The volumes of one file, numbered where there are several: an answer must say which of them it is about."""
+    for number, stack in enumerate(stacks, 1):
+        yield _source(stack, path if len(stacks) == 1 else f"{path}#{number}")
 
 
 def _series_sources(slices: list[Slice]) -> list[Source]:

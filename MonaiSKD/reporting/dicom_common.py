@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from MonaiSKD import __version__
 from MonaiSKD.errors import SKDError
 from MonaiSKD.files import atomic_path
+from MonaiSKD.reading.dicom.header import value
 
 if TYPE_CHECKING:  # pydicom and highdicom are imported when an object is written, not when the package is
     from pydicom.dataset import Dataset
@@ -40,8 +41,8 @@ _PERSON_TYPE_2 = [
 ]
 _UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
 _IMAGE = [
-    "Modality", "SeriesNumber", "TimezoneOffsetFromUTC", "NumberOfFrames", "Rows", "Columns", "Laterality",
-    "PatientOrientation", "BurnedInAnnotation", "FrameOfReferenceUID", "ImagePositionPatient",
+    "Modality", "SeriesNumber", "InstanceNumber", "TimezoneOffsetFromUTC", "NumberOfFrames", "Rows", "Columns",
+    "Laterality", "PatientOrientation", "BurnedInAnnotation", "FrameOfReferenceUID", "ImagePositionPatient",
     "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "LossyImageCompression",
     "LossyImageCompressionRatio", "LossyImageCompressionMethod", "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
@@ -54,7 +55,7 @@ _PATTERNS = {
     "BurnedInAnnotation": "YES|NO",
 }
 
-# Class names, lower case without punctuation, whose SNOMED CT concept says just what the class says.
+# Class names, in lower case and joined, whose SNOMED CT concept says just what the class says.
 _SNOMED = {
     "covid": ("840539006", "COVID-19"),
     "covid19": ("840539006", "COVID-19"),
@@ -102,14 +103,15 @@ def class_code(label: str) -> Code:
     """
     from pydicom.sr.coding import Code
 
-    known = _SNOMED.get(re.sub(r"[\W_]", "", label.lower()))
+    # Any other sign may turn the meaning, as in "COVID-" or "normal?".
+    words = re.fullmatch(r"[a-z0-9]+(?:[ _-][a-z0-9]+)*", label.lower())
+    known = _SNOMED.get(re.sub("[ _-]", "", words[0])) if words else None
     if known:
         return Code(known[0], "SCT", known[1])
     # A code value is an identifier: ASCII, and short enough for the attribute Code Value (SH, 16 characters).
-    short = re.sub(r"[^A-Z0-9]+", "_", label.upper()).strip("_")
-    if not short or len(short) > 16 or not label.isascii():
-        short = uuid.uuid5(uuid.NAMESPACE_OID, label).hex[:16].upper()
-    return private_code(short, label)
+    if words and len(label) <= 16:
+        return private_code(re.sub("[ -]", "_", label.upper()), label)
+    return private_code(uuid.uuid5(uuid.NAMESPACE_OID, label).hex[:16].upper(), label)
 
 
 def stable_uid(*parts: str) -> str:
@@ -125,7 +127,7 @@ def device_uid() -> str:
 def read_header(path: str) -> Dataset:
     """What a new object of the same study needs from a stored image: identity, references, geometry; no pixels.
 
-    Values that DICOM forbids (a birth date in words) are left out, so that the new object is valid.
+    Values that DICOM forbids (a birth date in words, a weight of "70,5") are left out, so that the new object is valid.
 
     Args:
         path: a DICOM file, with or without preamble.
@@ -138,17 +140,20 @@ def read_header(path: str) -> Dataset:
     try:
         wanted = ["SpecificCharacterSet", *_UIDS, *_PERSON, *_IMAGE]
         stored = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=wanted)
-        header = pydicom.Dataset()
-        for keyword in [*_UIDS, *_PERSON, *_IMAGE]:
-            value = _valid(keyword, stored.get(keyword))
-            if value is not None:
-                setattr(header, keyword, value)
     except OSError as error:
         raise SKDError(path, f"cannot be read ({error.strerror or error})", "Check the path", "not_found") from error
     except Exception as error:  # pydicom raises almost anything on damaged files
         raise SKDError(
             path, f"its header cannot be read ({type(error).__name__})", "Export it again", "damaged"
         ) from error
+    header = pydicom.Dataset()
+    for keyword in [*_UIDS, *_PERSON, *_IMAGE]:
+        found = _valid(keyword, value(stored, keyword))
+        try:
+            if found is not None:
+                setattr(header, keyword, found)
+        except Exception:  # what pydicom refuses to write again (it raises almost anything) counts as absent
+            continue
     for keyword in _UIDS:
         if not header.get(keyword):
             cause = f"has no {keyword}, so no DICOM object can refer to it"
@@ -175,7 +180,11 @@ def _valid(keyword: str, value: Any) -> Any:
     if keyword in ("PatientBirthDate", "StudyDate", "StudyTime"):
         try:
             # 2020.01.02, the form before 1993, becomes 20200102.
-            return str(TM(value)) if keyword == "StudyTime" else f"{DA(value):%Y%m%d}"
+            if keyword == "StudyTime":
+                return str(TM(value))
+            date = DA(value)
+            # Not strftime: it gives years before 1000, such as the 0001 of programs that know no date, fewer digits.
+            return f"{date.year:04d}{date.month:02d}{date.day:02d}"
         except (ValueError, TypeError):
             return None
     return value

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from MonaiSKD import __version__
 from MonaiSKD.errors import SKDError
-from MonaiSKD.reading.dicom.header import quiet
+from MonaiSKD.reading.dicom.geometry import frame_geometry
+from MonaiSKD.reading.dicom.header import functional_group, number, quiet
 from MonaiSKD.reading.image import Instance
 from MonaiSKD.reading.orientation import AxialView, axial_view
 from MonaiSKD.reporting import dicom_common as common
@@ -252,23 +253,22 @@ def _position(header: Dataset, instance: Instance) -> dict[str, list[float]]:
 
 def _geometry(header: Dataset, instance: Instance) -> AxialView | None:
     """How reading turned the stored slice into the picture; None where it lies in no known axial plane."""
-    position = _position(header, instance)
-    try:
-        spacing = [float(value) for value in position["PixelSpacing"]][:2]
-        cosines = np.array([float(value) for value in position["ImageOrientationPatient"]]).reshape(2, 3)
-        origin = np.array([float(value) for value in position["ImagePositionPatient"]]).reshape(3)
-        shape = (int(header.Columns), int(header.Rows), 1)
-    except (KeyError, AttributeError, TypeError, ValueError):  # absent, or of another length
+    frame = (instance.frame or 1) - 1
+    frames, rows, columns = (number(header, keyword) for keyword in ("NumberOfFrames", "Rows", "Columns"))
+    if (frames or 1) > 1 and functional_group(header, frame, "PlanePositionSequence") is None:
+        return None  # a plain header places the first frame alone, and reading shows such a stack as it is stored
+    place = frame_geometry(header, frame)
+    if place.position is None or place.row is None or place.column is None or place.spacing is None:
         return None
-    if len(spacing) < 2:
+    if not rows or not columns:
         return None
     affine = np.eye(4)
     # The third axis only has to be the coarsest: one slice has no spacing.
-    axes = [cosines[0] * spacing[1], cosines[1] * spacing[0], np.cross(cosines[0], cosines[1]) * 2 * max(spacing)]
-    affine[:3] = np.stack([*axes, origin], axis=1) * np.array([[-1.0], [-1.0], [1.0]])  # LPS to RAS
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-        return None
-    view = axial_view(affine, shape)
+    steps = (place.spacing[1], place.spacing[0], 2 * max(place.spacing))
+    row, column = np.array(place.row), np.array(place.column)
+    axes = [axis * step for axis, step in zip((row, column, np.cross(row, column)), steps, strict=True)]
+    affine[:3] = np.stack([*axes, np.array(place.position)], axis=1) * np.array([[-1.0], [-1.0], [1.0]])  # LPS to RAS
+    view = axial_view(affine, (int(columns), int(rows), 1))
     return view if view.plane == "axial" and not view.is_oblique else None
 
 

@@ -48,10 +48,26 @@ class Reports(NamedTuple):
 
 @dataclass(frozen=True)
 class _Source:
-    """A result with the headers of the images that its findings refer to, and their frames."""
+    """A result with the headers of the images that its findings refer to, and their frames.
+
+    The first image and its frame, from 1, tell it from every other result: a series may hold several volumes, and
+    several radiographs.
+    """
 
     result: Result
     images: tuple[tuple[Dataset, tuple[int, ...]], ...]
+    first: Dataset
+    frame: int
+
+    def name(self, others: Sequence[_Source]) -> str:
+        """How to call it in a sentence: by its series, and by its first image where others are of that series."""
+        series = common.series_name(self.first)
+        if sum(one.first.SeriesInstanceUID == self.first.SeriesInstanceUID for one in others) == 1:
+            return series
+        number = self.first.get("InstanceNumber")
+        image = f"image {number}" if number is not None else f"image ...{self.first.SOPInstanceUID[-8:]}"
+        frame = f", frame {self.frame}" if "NumberOfFrames" in self.first else ""
+        return f"{series}, {'from ' if len(self.result.instances) > 1 else ''}{image}{frame}"
 
 
 @quiet()
@@ -109,7 +125,8 @@ def _source(result: Result) -> _Source:
         header = common.read_header(path)
         # Frame numbers belong to multi-frame images alone (PS3.3 C.18.4).
         images.append((header, tuple(numbers) if "NumberOfFrames" in header else ()))
-    return _Source(result, tuple(images))
+    first = result.instances[0]
+    return _Source(result, tuple(images), common.read_header(first.path), first.frame or 1)
 
 
 def _document(sources: Sequence[_Source]) -> ComprehensiveSR:
@@ -161,7 +178,9 @@ def _content(sources: Sequence[_Source]) -> Dataset:
         procedure_reported=[
             Code(*procedure) if procedure else codes.SCT.ImagingProcedure for procedure in dict.fromkeys(procedures)
         ],
-        imaging_measurements=[_group(source, label) for source in sources for label in source.result.probabilities],
+        imaging_measurements=[
+            _group(source, label, source.name(sources)) for source in sources for label in source.result.probabilities
+        ],
     )
     report[0].ContentSequence.append(_remarks(sources))
     return report[0]
@@ -174,7 +193,7 @@ def _remarks(sources: Sequence[_Source]) -> Dataset:
 
     texts = [f"{sentences.NOT_CLINICAL} Output of a program, not reviewed by a physician."]
     for source in sources:
-        name = common.series_name(source.images[0][0]).capitalize()
+        name = source.name(sources).capitalize()
         texts.append(f"{name}, {source.result.model.name}: {sentences.describe(source.result)}.")
     box = sr.ContainerContentItem(
         name=Code("C0034375", "UMLS", "Qualitative Evaluations"),
@@ -186,13 +205,12 @@ def _remarks(sources: Sequence[_Source]) -> Dataset:
     return box
 
 
-def _group(source: _Source, label: str) -> MeasurementsAndQualitativeEvaluations:
+def _group(source: _Source, label: str, name: str) -> MeasurementsAndQualitativeEvaluations:
     """The measurement group of one class, TID 1501; it repeats the atypicality, so that no number stands without it."""
     from highdicom import sr
     from pydicom.sr.codedict import codes
 
     result, model = source.result, source.result.model
-    header = source.images[0][0]
     # PS3.16 CID 240, Present-Absent.
     words = {True: codes.SCT.Present, False: codes.SCT.Absent, None: codes.SCT.Undetermined}
     presence = words[sentences.presence(result, label)]
@@ -200,11 +218,9 @@ def _group(source: _Source, label: str) -> MeasurementsAndQualitativeEvaluations
     if result.atypical:
         reliability = common.private_code(*common.RELIABILITY)
         evaluations.append(sr.QualitativeEvaluation(reliability, common.private_code("NOT_RELIABLE", UNRELIABLE)))
-    # A series may hold several radiographs, each with a result of its own; a volume is the series.
-    of = header.SeriesInstanceUID if len(result.instances) > 1 else header.SOPInstanceUID
     tracking = sr.TrackingIdentifier(
-        uid=common.stable_uid("finding", of, model.sha256, label),
-        identifier=f"{model.name}: {label}, {common.series_name(header)}",
+        uid=common.stable_uid("finding", source.first.SOPInstanceUID, str(source.frame), model.sha256, label),
+        identifier=f"{model.name}: {label}, {name}",
     )
     return sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=tracking,

@@ -42,7 +42,7 @@ class Finding:
         reliable: False where the report warns that the answer must not be relied on.
         model: which model answered; `sha256` holds the first digits only.
         images: what the finding refers to.
-        tracking_uid: the same in every report on the same series, model and class.
+        tracking_uid: the same in every report on the same volume or image (told by its first), model and class.
     """
 
     label: str

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from handmade import CT, MR, header, save, write_series
 from PIL import Image as PILImage
+from pydicom import Dataset
 from pydicom.fileset import FileSet
 
 from MonaiSKD.errors import SKDError
@@ -159,6 +160,26 @@ def test_several_volumes_of_one_series_are_taken_apart(tmp_path: Path, keyword: 
     found = list(find_sources([tmp_path], MR))
     assert names(iter(found)) == ["1_0", "2_0", "3_0"]
     assert all("3 volumes" in source.warnings[0] for source in found)
+
+
+def test_volumes_of_one_file_have_names_of_their_own(tmp_path: Path) -> None:
+    groups = []
+    for time in (1, 2):
+        for index in range(3):
+            group, content, position = Dataset(), Dataset(), Dataset()
+            content.TemporalPositionIndex = time
+            position.ImagePositionPatient = [0, 0, 5 * index]
+            group.FrameContentSequence, group.PlanePositionSequence = [content], [position]
+            groups.append(group)
+    lying = {"ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "PixelSpacing": [1, 1]}
+    frames = np.arange(96, dtype=np.uint16).reshape(6, 4, 4)
+    file = save(tmp_path / "dyn.dcm", frames, header(PerFrameFunctionalGroupsSequence=groups, **lying))
+    found = list(find_sources([file], MR))
+    assert names(iter(found)) == ["dyn.dcm#1", "dyn.dcm#2"]
+    assert [source.files for source in found] == [(str(file),)] * 2
+    series = [read_series(source, MR) for source in found]
+    assert [(one.path, len(one)) for one in series] == [(f"{file}#1", 3), (f"{file}#2", 3)]
+    assert [one.instances[0].frame for one in series] == [1, 4]
 
 
 def test_one_broken_file_does_not_stop_the_rest(tmp_path: Path) -> None:

@@ -142,6 +142,18 @@ def test_without_geometry_the_map_becomes_a_capture(tmp_path, keyword, value):
     assert validator_errors(path) == []
 
 
+@pytest.mark.parametrize("frame", [1, 3])
+def test_a_plain_header_places_no_frame_of_several(tmp_path, frame):
+    """It says where the first lies; reading shows such a file as it is stored."""
+    one = ct_series(tmp_path, generate_uid(), count=1, orientation=(-1, 0, 0, 0, -1, 0))[0]
+    image = pydicom.dcmread(one.path)
+    image.NumberOfFrames, image.PixelData = 4, np.zeros((4, 12, 10), np.uint16).tobytes()
+    path = save(image, tmp_path / "frames.dcm")
+    shown = pydicom.dcmread(write_heatmap(heatmap(Instance(path, frame)), tmp_path / "out", "parametric_map"))
+    assert shown.SOPClassUID.name == CAPTURE
+    assert shown.PatientOrientation in ("", None)
+
+
 def test_coronal_plane_becomes_a_capture(tmp_path):
     instance = ct_series(tmp_path / "in", generate_uid(), count=1, orientation=(1, 0, 0, 0, 0, -1))[0]
     image = pydicom.dcmread(write_heatmap(heatmap(instance), tmp_path / "out", "parametric_map"))

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 
@@ -26,6 +27,7 @@ from pydicom.uid import generate_uid
 
 from MonaiSKD.errors import SKDError
 from MonaiSKD.reading.image import Instance
+from MonaiSKD.reporting.dicom_common import class_code
 from MonaiSKD.reporting.dicom_sr import read_report, write_reports
 
 
@@ -252,6 +254,54 @@ def test_forbidden_values_are_mended_or_left_out(tmp_path, keyword, stored, writ
     instances = ct_series(tmp_path / "in", generate_uid(), **{"PatientName": "A^B", keyword: stored})
     path = one_report([result(instances)], tmp_path / "out")
     assert pydicom.dcmread(path).get(keyword) == written
+    assert validator_errors(path) == []
+
+
+@pytest.mark.parametrize("keyword", ["StudyDate", "PatientBirthDate"])
+def test_the_date_of_programs_that_know_none_stays_what_the_study_says(tmp_path, keyword):
+    """DICOM does not forbid the year 1, though dciodvfy does; another date would contradict the study."""
+    path = one_report([result(ct_series(tmp_path / "in", generate_uid(), **{keyword: "00010101"}))], tmp_path / "out")
+    assert pydicom.dcmread(path)[keyword].value == "00010101"
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("keyword", ["PatientWeight", "PatientSize", "SliceThickness"])
+def test_a_number_with_a_decimal_comma_costs_no_report(tmp_path, keyword):
+    instances = ct_series(tmp_path / "in", generate_uid(), **{keyword: "71.25"})
+    for one in instances:
+        file = Path(one.path)
+        content = file.read_bytes()
+        assert content.count(b"71.25") == 1
+        file.write_bytes(content.replace(b"71.25", b"71,25"))
+    path = one_report([result(instances)], tmp_path / "out")
+    assert keyword not in pydicom.dcmread(path)
+    assert validator_errors(path) == []
+
+
+def test_a_sign_may_turn_the_meaning_of_a_class():
+    assert class_code("COVID 19") == class_code("covid_19") == class_code("Covid-19")
+    assert class_code("covid").scheme_designator == "SCT"
+    for label in ("COVID-", "covid-19 (-)", "Pneumonia -", "normal?", "no covid"):
+        assert class_code(label).scheme_designator == "99MONAISKD"
+    for one, other in (("HPV+", "HPV-"), ("<5 mm", ">5 mm"), ("a", "a?")):
+        assert class_code(one).value != class_code(other).value
+    assert class_code("no_tumor").value == class_code("no tumor").value == "NO_TUMOR"
+    assert all(len(class_code(label).value) <= 16 for label in ("HPV+", "a name of more than sixteen letters"))
+
+
+def test_two_volumes_of_one_series_are_told_apart(tmp_path):
+    instances = ct_series(tmp_path / "in", generate_uid())
+    halves = [result(instances[:2], key=(1,)), result(instances[2:], key=(0,), atypicality=2.5)]
+    path = one_report(halves, tmp_path / "out")
+    assert len({finding.tracking_uid for finding in read_report(path)}) == 4
+    assert [text.split(", lung_ct")[0] for text in remarks(path)[1:]] == [
+        "Series 3, from image 1",
+        "Series 3, from image 3",
+    ]
+    frames = enhanced_mr(tmp_path / "in", generate_uid())
+    path = one_report([result(frames[:2], key=(1,)), result(frames[2:], key=(0,))], tmp_path / "out")
+    assert len({finding.tracking_uid for finding in read_report(path)}) == 4
+    assert remarks(path)[2].startswith("Series 3, from image 1, frame 3, lung_ct: ")
     assert validator_errors(path) == []
 
 
