@@ -78,7 +78,7 @@ def _source(classifier: Classifier, path: str | Path) -> Source | Failure:
 
 
 def _save(classifier: Classifier, source: Source, result: Result, heatmap: HeatFormat, folder: Path) -> Path | None:
-    if heatmap == "png":
+    if heatmap == "png" or (heatmap == "auto" and result.slices is None):
         return save_picture(result, folder / "heatmap.png") if result.heatmaps else None
     series = read_series(source, classifier.contract.rule)
     if result.slices is not None:  # evidence of every slice is computed only where it is asked for

@@ -11,6 +11,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from monailabel.datastore.local import DataModel, ImageLabelModel
 from MonaiSKD.errors import SKDError
 from MonaiSKD.files import atomic_path, write_json
 from MonaiSKD.label_app.answers import ANSWER_KEY
-from MonaiSKD.label_app.locked import LockedDatastore
+from MonaiSKD.label_app.locked import LockedDatastore, Stamp, stamp
 from MonaiSKD.label_app.opinions import Opinion, disagreements, majority, merged, parse_opinions, to_data
 from MonaiSKD.reading import IMAGE_SUFFIXES
 from MonaiSKD.reading.dicom.dataset import looks_like_dicom
@@ -30,6 +31,8 @@ _LOG = logging.getLogger(__name__)
 FINAL, MODELS_OWN = "final", "original"  # tags of MONAI Label
 _IMAGES = (*IMAGE_SUFFIXES, *ITK_SUFFIXES)
 _SUFFIXES = sorted((*_IMAGES, ".json"), key=len, reverse=True)
+# Of a folder, how many are looked at: a series may have much else beside it, and a folder of that alone may be large.
+_LOOKED_AT = 1000
 # A name of one file or folder: nothing that leads elsewhere, hides, or that a system refuses.
 _ID = re.compile(r"[^./\\\x00-\x1f][^/\\\x00-\x1f]{0,199}")
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -55,7 +58,8 @@ class ReaderDatastore(LockedDatastore):
     """
 
     def __init__(self, folder: str, *, auto_reload: bool, read_only: bool) -> None:
-        self._known: dict[Path, tuple[int, list[Opinion]]] = {}
+        self._known: dict[Path, tuple[Stamp, list[Opinion]]] = {}
+        self._unreadable = 0
         super().__init__(folder, [f"*{suffix}" for suffix in _IMAGES], auto_reload=auto_reload, read_only=read_only)
 
     def image_path(self, image_id: str) -> Path:
@@ -70,11 +74,20 @@ class ReaderDatastore(LockedDatastore):
         return Path(uri)
 
     def opinions(self) -> dict[str, list[Opinion]]:
-        """Of each labelled image, what its readers say."""
+        """Of each labelled image, what its readers say; nothing where the label's file cannot be read."""
+        found: dict[str, list[Opinion]] = {}
+        unreadable = 0
         with self.mutex:
             self.take_up()
-            labels = {image: entry.labels.get(FINAL) for image, entry in self._datastore.objects.items()}
-            return {image: self._opinions_of(image, label) for image, label in labels.items() if label is not None}
+            for image in [image for image, entry in self._datastore.objects.items() if FINAL in entry.labels]:
+                try:
+                    found[image] = self._opinions_in(self._label_file(image, FINAL))
+                except (OSError, SKDError):  # laid there by hand, or taken away
+                    found[image] = []
+                    unreadable += 1
+        if unreadable:
+            _LOG.warning("%d label files cannot be read and are left out", unreadable)
+        return found
 
     def status(self) -> dict[str, Any]:
         """MONAI Label's counts, and which images their readers do not agree on."""
@@ -94,7 +107,7 @@ class ReaderDatastore(LockedDatastore):
         """Take in an image, whole or not at all.
 
         Raises:
-            SKDError: the id is no name, or the file is of an unknown kind.
+            SKDError: the id is no name or has an image or labels, or the file is of an unknown kind.
         """
         image_info = _object(image_info)
         own, suffix = self.name_and_suffix(Path(image_filename).name)
@@ -106,6 +119,9 @@ class ReaderDatastore(LockedDatastore):
             if image_id in self._datastore.objects or path.exists():  # its labels are of another image
                 remedy = "Give this one another id, or remove that first"
                 raise SKDError(f"image {image_id!r}", "exists already", remedy)
+            if any((tag / f"{image_id}.json").exists() for tag in Path(self._datastore.label_path(None)).glob("*")):
+                cause = "is absent, but its labels are kept, which would be taken for this one's"
+                raise SKDError(f"image {image_id!r}", cause, "Give this one another id, or move those labels away")
             with atomic_path(path) as beside:
                 shutil.copyfile(image_filename, beside)
             info = {**image_info, "ts": int(time.time()), "name": f"{image_id}{suffix}"}
@@ -117,7 +133,8 @@ class ReaderDatastore(LockedDatastore):
         """Keep a reader's opinion beside those of others, or a model's answer.
 
         Raises:
-            SKDError: there is no such image, the tag is no name, or the file is no label.
+            SKDError: there is no such image, the tag is no name, the file is no label, or other readers' opinions of
+                the image cannot be read; these are left as they are.
         """
         check_id(image_id)
         if not _TAG.fullmatch(label_tag):
@@ -129,15 +146,14 @@ class ReaderDatastore(LockedDatastore):
                 raise SKDError(f"image {image_id!r}", "is not in the datastore", "Add it first", code="not_found")
             # What MONAI Label would copy into every entry: the whole answer, which is in the file.
             info = {name: value for name, value in label_info.items() if name != "params"}
+            path = self._label_file(image_id, label_tag)
             if label_tag == MODELS_OWN:
                 data = _models_answer(content)
             else:
-                before = entry.labels.get(label_tag)
-                opinions = merged(
-                    self._opinions_of(image_id, before, label_tag) if before else [], parse_opinions(content)
-                )
-                data = to_data(opinions)
-            write_json(Path(self._datastore.label_path(label_tag)) / f"{image_id}.json", data)
+                new = parse_opinions(content)
+                data = to_data(merged(self._opinions_before(image_id, path), new))
+            write_json(path, data)
+            self._known.pop(path, None)  # whatever its stamp is
             info.update(ts=int(time.time()), name=f"{image_id}.json")
             entry.labels[label_tag] = DataModel(info=info, ext=".json")
             self._update_datastore_file(lock=False)
@@ -164,7 +180,8 @@ class ReaderDatastore(LockedDatastore):
             cases = cases[:limit_cases]
         handle, name = tempfile.mkstemp(prefix="monai-skd-", suffix=".zip")
         try:
-            with os.fdopen(handle, "wb") as stream, zipfile.ZipFile(stream, "w") as archive:
+            # A ZIP knows no time before 1980; such files get that.
+            with os.fdopen(handle, "wb") as stream, zipfile.ZipFile(stream, "w", strict_timestamps=False) as archive:
                 for kind, path in ((kind, Path(path)) for case in cases for kind, path in case.items()):
                     for file in sorted(path.iterdir()) if path.is_dir() else [path]:
                         archive.write(file, str(Path(kind) / file.relative_to(path.parent)))
@@ -176,7 +193,7 @@ class ReaderDatastore(LockedDatastore):
 
     def models_answer(self, image_id: str) -> Mapping[str, Any] | None:
         """What `/batch/infer` has stored for an image."""
-        path = Path(self._datastore.label_path(MODELS_OWN)) / f"{check_id(image_id)}.json"
+        path = self._label_file(check_id(image_id), MODELS_OWN)
         try:
             data: Mapping[str, Any] = json.loads(path.read_bytes())
         except FileNotFoundError:
@@ -186,17 +203,27 @@ class ReaderDatastore(LockedDatastore):
             return None
         return data
 
-    def _opinions_of(self, image: str, label: DataModel, tag: str = FINAL) -> list[Opinion]:
-        """What the label's file says; read anew only when it has changed."""
-        path = Path(self._datastore.label_path(tag)) / f"{image}{label.ext}"
+    def _label_file(self, image: str, tag: str) -> Path:
+        return Path(self._datastore.label_path(tag)) / f"{image}.json"
+
+    def _opinions_in(self, path: Path) -> list[Opinion]:
+        """What a label's file says; read anew only when it has changed."""
+        made = stamp(path)
+        known = self._known.get(path)
+        if known is None or known[0] != made:
+            known = self._known[path] = (made, parse_opinions(path.read_bytes(), largest=None))
+        return known[1]
+
+    def _opinions_before(self, image: str, path: Path) -> list[Opinion]:
+        """What a label's file says, which is about to be replaced."""
         try:
-            made = path.stat().st_mtime_ns
-            if self._known.get(path, (0, []))[0] != made:
-                self._known[path] = (made, parse_opinions(path.read_bytes()))
-            return self._known[path][1]
-        except (OSError, SKDError):  # laid there by hand, or taken away
-            _LOG.warning("a label file in %s cannot be read and is left out", tag)
+            return self._opinions_in(path)
+        except FileNotFoundError:
             return []
+        except (OSError, SKDError) as error:
+            cause = "are in a file that cannot be read; nothing was changed"
+            remedy = f"Mend labels/{path.parent.name}/ID.json of it, or move that away"
+            raise SKDError(f"labels of {image!r}", cause, remedy) from error
 
     def _to_id(self, file: str) -> tuple[str, str]:
         return self.name_and_suffix(file)
@@ -214,8 +241,19 @@ class ReaderDatastore(LockedDatastore):
         visible = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
         if folder.resolve() != Path(self._datastore.image_path()).resolve():  # labels
             return {entry.name: entry.name for entry in visible if entry.suffix == ".json"}
-        labels = Path(self._datastore.label_path(None)).resolve()
-        return {entry.name: entry.name for entry in visible if entry.resolve() != labels and _is_image(entry)}
+        labels = os.path.realpath(self._datastore.label_path(None))
+        found: dict[str, str] = {}
+        unreadable = 0
+        for entry in visible:
+            try:
+                if os.path.realpath(entry) != labels and _is_image(entry):
+                    found[entry.name] = entry.name
+            except OSError:  # another one's, such as lost+found, or taken away in between
+                unreadable += 1
+        if unreadable and unreadable != self._unreadable:  # every change in the folder comes here
+            _LOG.warning("%d files or folders cannot be read and are left out", unreadable)
+        self._unreadable = unreadable
+        return found
 
 
 def _object(params: Any) -> Mapping[str, Any]:
@@ -227,7 +265,7 @@ def _object(params: Any) -> Mapping[str, Any]:
 
 def _is_image(entry: Path) -> bool:
     if entry.is_dir():
-        return any(_is_dicom(file) for file in list(entry.iterdir())[:8] if file.is_file())
+        return any(_is_dicom(file) for file in islice(entry.iterdir(), _LOOKED_AT) if file.is_file())
     return entry.is_file() and (entry.name.lower().endswith(_IMAGES) or (not entry.suffix and _is_dicom(entry)))
 
 

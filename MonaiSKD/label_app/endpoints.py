@@ -1,8 +1,9 @@
 """The requests that this app answers itself, in MONAI Label's protocol, before MONAI Label would.
 
-Its own `/infer` computes while nobody else is answered, and takes any path on the server for an image; its own upload
-of a model copies whatever comes over the file that is in use; it leaves each upload that is refused, and each archive,
-in the folder for temporary files. These answer in threads, take what they can check, and leave nothing.
+Its own `/infer` and `/activelearning` compute while nobody else is answered, and `/infer` takes any path on the server
+for an image; its own upload of a model copies whatever comes over the file that is in use; it leaves each upload that
+is refused, and each archive, in the folder for temporary files. These answer in threads, take what they can check, and
+leave nothing.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 from fastapi import APIRouter, BackgroundTasks, Depends, File, Form, UploadFile
 from fastapi.responses import FileResponse, Response, StreamingResponse
 from monailabel.config import settings
+from monailabel.endpoints.activelearning import sample
 from monailabel.endpoints.infer import ResultType
 from monailabel.endpoints.user.auth import RBAC, User
 from monailabel.interfaces.utils.app import app_instance
@@ -54,7 +56,7 @@ def infer(
     if output == ResultType.dicom_seg:
         raise SKDError("output", "cannot be a segmentation: these are classifiers", "Ask for json, image or all")
     if output == ResultType.image and not wishes.get("heatmap"):
-        wishes["heatmap"] = "nifti" if task.dimension == 3 else "png"
+        wishes["heatmap"] = "auto"
     folder = tempfile.mkdtemp(prefix="monai-skd-")
     background_tasks.add_task(shutil.rmtree, folder, ignore_errors=True)
     try:
@@ -154,6 +156,11 @@ def archive(limit_cases: int | None = None, user: User = _ANNOTATOR) -> Any:
     return StreamingResponse(pieces(), media_type="application/zip", headers=headers)
 
 
+def next_sample(strategy: str, params: dict[str, Any] | None = None, user: User = _USER) -> Any:
+    """What to label next."""
+    return sample(strategy, params, user.username)
+
+
 def upload(model: str, file: UploadFile | None = File(None), version: str = "", user: User = _ADMIN) -> Any:  # noqa: B008
     """Let an uploaded model file answer from now on, or one of the versions that the server has."""
     served: ServedModel = app_instance().infer_task(model).model
@@ -172,7 +179,7 @@ def upload(model: str, file: UploadFile | None = File(None), version: str = "", 
 
 
 def withdraw(model: str, user: User = _ADMIN) -> Any:
-    """Let the version before the current one answer again; nothing is deleted."""
+    """Let the version that answered before the current one answer again; nothing is deleted."""
     served: ServedModel = app_instance().infer_task(model).model
     return {"current": served.withdraw().id}
 
@@ -185,6 +192,7 @@ def router() -> APIRouter:
     ours.add_api_route("/datastore/image", add_image, methods=["PUT"])
     ours.add_api_route("/datastore/label", save_label, methods=["PUT"])
     ours.add_api_route("/datastore/dataset", archive, methods=["GET"])
+    ours.add_api_route("/activelearning/{strategy}", next_sample, methods=["POST"])
     ours.add_api_route("/model/{model}", upload, methods=["PUT"])
     ours.add_api_route("/model/{model}", withdraw, methods=["DELETE"])
     return ours

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ from MonaiSKD.files import atomic_path
 from MonaiSKD.reading import Series
 from MonaiSKD.runtime import Result
 
-HeatFormat = Literal["png", "nifti"]
+HeatFormat = Literal["png", "nifti", "auto"]  # auto: nifti of a volume, png of anything else
 
 
 def save_picture(result: Result, path: Path) -> Path:
@@ -77,10 +77,12 @@ def parse_format(text: object) -> HeatFormat | None:
     """What a request asks for.
 
     Raises:
-        SKDError: it is neither "png" nor "nifti".
+        SKDError: it is neither "png", "nifti" nor "auto".
     """
     if text is None or text is False or text == "":
         return None
-    if text not in ("png", "nifti"):
-        raise SKDError("heatmap", "is neither png nor nifti", "Ask for one of them, or leave it out")
-    return "png" if text == "png" else "nifti"
+    formats: tuple[HeatFormat, ...] = get_args(HeatFormat)
+    for known in formats:
+        if text == known:
+            return known
+    raise SKDError("heatmap", f"is none of {', '.join(formats)}", "Ask for one of them, or leave it out")

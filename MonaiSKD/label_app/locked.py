@@ -7,6 +7,7 @@ save it, and each process writes what it knew when it last looked: labels get lo
 from __future__ import annotations
 
 import functools
+import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +18,19 @@ from filelock import FileLock
 from monailabel.datastore.local import LocalDatastore
 
 from MonaiSKD.files import write_json
+
+_LOG = logging.getLogger(__name__)
+Stamp = tuple[int, int, int]
+
+
+def stamp(path: Path) -> Stamp:
+    """What changes when a file is written anew: the time alone may not, where a file system's ticks are long.
+
+    Raises:
+        OSError: there is no such file.
+    """
+    found = path.stat()
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def _alone(name: str) -> Callable[..., Any]:
@@ -43,11 +57,11 @@ class LockedDatastore(LocalDatastore):
     """
 
     _datastore: Any
-    _config_ts: float
 
     def __init__(self, folder: str, extensions: list[str], *, auto_reload: bool, read_only: bool) -> None:
         self.mutex = threading.RLock()
         self._holding = False
+        self._seen: Stamp | None = None
         super().__init__(folder, extensions=extensions, auto_reload=auto_reload, read_only=read_only)
 
     json = _alone("json")
@@ -106,18 +120,20 @@ class LockedDatastore(LocalDatastore):
             super()._reconcile_datastore()
 
     def _init_from_datastore_file(self, throw_exception: bool = False) -> None:
-        with self.mutex:
-            if self._holding:
-                self._read_again()
-            else:
-                super()._init_from_datastore_file(throw_exception)
+        try:
+            with self.changing():  # which reads it
+                pass
+        except ValueError as error:
+            if throw_exception:
+                raise
+            _LOG.error("the list of images cannot be read (%s); what is known of it stays", type(error).__name__)
 
     def _read_again(self) -> None:
         path = Path(self._datastore_config_path)
-        if path.exists() and path.stat().st_mtime != self._config_ts:
+        if path.exists() and (seen := stamp(path)) != self._seen:
             read = type(self._datastore).model_validate_json(path.read_text(encoding="utf-8"))
             read.base_path = self._datastore_path
-            self._datastore, self._config_ts = read, path.stat().st_mtime
+            self._datastore, self._seen = read, seen
 
     def _update_datastore_file(self, lock: bool = True) -> None:
         with self.mutex:
@@ -130,4 +146,4 @@ class LockedDatastore(LocalDatastore):
     def _write(self) -> None:
         self._ignore_event_config = True
         write_json(self._datastore_config_path, self._datastore.model_dump(mode="json", exclude={"base_path"}))
-        self._config_ts = Path(self._datastore_config_path).stat().st_mtime
+        self._seen = stamp(Path(self._datastore_config_path))

@@ -13,7 +13,7 @@ from MonaiSKD.errors import SKDError
 
 UNNAMED = "unnamed"
 _LONGEST = 200  # characters of a class or a reader's name
-_LARGEST = 64 * 1024  # bytes of a label file
+LARGEST = 64 * 1024  # bytes of a label file that is uploaded
 
 
 @dataclass(frozen=True)
@@ -31,22 +31,23 @@ class Opinion:
     time: str
 
 
-def parse_opinions(content: bytes) -> list[Opinion]:
+def parse_opinions(content: bytes, largest: int | None = LARGEST) -> list[Opinion]:
     """The opinions in a label file.
 
     Args:
         content: `{"label": ..., "reader": ..., "time": ...}`, of which the last two may be absent; or what the
             datastore keeps, `{"labels": [such objects]}`.
+        largest: bytes that it may have; None for what the datastore keeps, which grows with its readers.
 
     Raises:
-        SKDError: it is neither.
+        SKDError: it is neither, or too large.
 
     Example:
         >>> parse_opinions(b'{"label": "normal", "reader": "A", "time": "2026-01-02T03:04:05+00:00"}')
         [Opinion(label='normal', reader='A', time='2026-01-02T03:04:05+00:00')]
     """
-    if len(content) > _LARGEST:
-        raise _refused(f"is larger than {_LARGEST} bytes")
+    if largest is not None and len(content) > largest:
+        raise _refused(f"is larger than {largest} bytes")
     try:
         data = json.loads(content)
     except (ValueError, RecursionError) as error:

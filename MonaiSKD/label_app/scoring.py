@@ -55,7 +55,7 @@ class Metrics(ScoringMethod):
         for image, opinions in sorted(datastore.opinions().items()):
             label, path = majority(opinions), datastore.image_path(image)
             if label is None or label not in names:
-                left["tie" if label is None else "other class"] += 1
+                left["other class" if label else "tie" if opinions else "unreadable label"] += 1
                 continue
             line = answer(classifier, path, image).line
             if "probabilities" not in line:

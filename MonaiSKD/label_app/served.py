@@ -2,7 +2,7 @@
 
 All of it lies on the disk, so that the server sees what a training in another process has made, without a restart:
 
-    APP/model/NAME/current.json           {"id": ...}; absent: the original answers
+    APP/model/NAME/current.json           {"id": ..., "before": [where it goes back to]}; absent: the original answers
     APP/model/NAME/ID/model.onnx          a run folder, or a model file that was uploaded
     APP/model/NAME/ID/served.json         written last; a folder without it is no model
 """
@@ -70,7 +70,7 @@ class ServedModel:
     @property
     def current(self) -> Version:
         """The one that answers."""
-        return self._named(self._current_id())
+        return self._named(self._answering()[0])
 
     @property
     def classifier(self) -> Classifier:
@@ -136,24 +136,33 @@ class ServedModel:
             SKDError: there is none of this name.
         """
         found = self._named(version)
-        write_json(self.home / _CURRENT, {"id": found.id})
+        current, before = self._answering()
+        way = [*before, current]
+        # Whoever goes back leaves what came after: what was withdrawn never answers because another one is withdrawn.
+        way = way[: way.index(found.id)] if found.id in way else way
+        write_json(self.home / _CURRENT, {"id": found.id, "before": way})
         return found
 
     def withdraw(self) -> Version:
-        """Let the version before the current one answer again; all stay in the list.
+        """Let the version that answered before the current one answer again; all stay in the list.
 
         Raises:
             SKDError: the original is the current one.
         """
-        ids = [version.id for version in self.versions]
-        place = ids.index(self._current_id())
-        if place == 0:
+        current, before = self._answering()
+        if current == ORIGINAL:
             raise SKDError(self.name, "answers with its original model", "Nothing can be withdrawn")
-        return self.choose(ids[place - 1])
+        there = {version.id for version in self.versions}
+        return self.choose(next((one for one in reversed(before) if one in there), ORIGINAL))
 
-    def _current_id(self) -> str:
+    def _answering(self) -> tuple[str, list[str]]:
+        """The version that answers, and those that answered before it, the last one last."""
         file = self.home / _CURRENT
-        return str(read_json(file)["id"]) if file.exists() else ORIGINAL
+        if not file.exists():
+            return ORIGINAL, []
+        data = read_json(file)
+        # A file of an older version does not tell which ones were withdrawn; the original never was.
+        return str(data["id"]), list(data.get("before", [ORIGINAL]))
 
     def _named(self, version: str) -> Version:
         for one in self.versions:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+import threading
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from MonaiSKD.label_app.students import Students, entropy, has_students
 _AT_ONCE = 200
 
 Pick = dict[str, Any] | None
+Score = Callable[[str, Path], float]  # of an image by its id and its place
 
 
 class RandomImage(Strategy):
@@ -49,16 +51,22 @@ class FirstImage(Strategy):
 
 
 class _ByScore(Strategy):
-    """The image with the highest score among those without a label; scores are kept per model file and image."""
+    """The image with the highest score among those without a label; scores are kept per model and image."""
 
     def __init__(self, description: str, models: Mapping[str, ServedModel]) -> None:
         super().__init__(description)
         self.models = models
-        self._known: dict[tuple[str, int, str, int], float] = {}
+        self._known: dict[tuple[Hashable, str, int], float] = {}
+        # Requests come in several threads; taken image by image, so that none waits for another's whole search.
+        self._alone = threading.Lock()
 
     @abstractmethod
-    def score(self, model: ServedModel, image: str, datastore: ReaderDatastore) -> float:
-        """How much a label would teach; NaN where the image cannot be read."""
+    def scorer(self, model: ServedModel, datastore: ReaderDatastore) -> tuple[Hashable, Score]:
+        """What the model is now, and what it says of an image, whichever answers by then.
+
+        Returns:
+            what tells it from others, and: how much a label of an image would teach, NaN where it cannot be read.
+        """
 
     def __call__(self, request: Mapping[str, Any], datastore: ReaderDatastore) -> Pick:
         """Its id and score, and how many images were looked at; None where none has a score.
@@ -73,20 +81,24 @@ class _ByScore(Strategy):
         model = self._model(request.get("model"))
         images = datastore.get_unlabeled_images()
         random.shuffle(images)
-        version = model.current.file
-        made = version.stat().st_mtime_ns
+        with self._alone:
+            version, score = self.scorer(model, datastore)
         scores: dict[str, float] = {}
         new = 0
         for image in images:
-            path = datastore.image_path(image)
-            key = (str(version), made, image, path.stat().st_mtime_ns)
-            if key not in self._known:
-                if new == _AT_ONCE:
-                    continue
-                new += 1
-                self._known[key] = self.score(model, image, datastore)
-            scores[image] = self._known[key]
-        answered = {image: score for image, score in scores.items() if not np.isnan(score)}
+            try:
+                path = datastore.image_path(image)
+                key = (version, image, path.stat().st_mtime_ns)
+            except (OSError, SKDError):  # taken away since it was listed: nothing to offer
+                continue
+            with self._alone:
+                if key not in self._known:
+                    if new == _AT_ONCE:
+                        continue
+                    new += 1
+                    self._known[key] = score(image, path)
+                scores[image] = self._known[key]
+        answered = {image: value for image, value in scores.items() if not np.isnan(value)}
         if not answered:
             return None
         best = max(sorted(answered), key=lambda image: answered[image])
@@ -112,13 +124,19 @@ class HighestEntropy(_ByScore):
     def __init__(self, models: Mapping[str, ServedModel]) -> None:
         super().__init__("The image that the model is least sure of (highest entropy)", models)
 
-    def score(self, model: ServedModel, image: str, datastore: ReaderDatastore) -> float:
+    def scorer(self, model: ServedModel, datastore: ReaderDatastore) -> tuple[Hashable, Score]:
         """Entropy in bits; what /batch/infer has stored of this model is not computed again."""
-        stored = datastore.models_answer(image)
-        line = stored[ANSWER_KEY] if stored else {}
-        if line.get("model", {}).get("sha256") != model.classifier.model.sha256:
-            line = answer(model.classifier, datastore.image_path(image), image).line
-        return entropy(list(line["probabilities"].values())) if "probabilities" in line else float("nan")
+        classifier = model.classifier
+        digest = classifier.model.sha256
+
+        def score(image: str, path: Path) -> float:
+            stored = datastore.models_answer(image)
+            line = stored[ANSWER_KEY] if stored else {}
+            if line.get("model", {}).get("sha256") != digest:
+                line = answer(classifier, path, image).line
+            return entropy(list(line["probabilities"].values())) if "probabilities" in line else float("nan")
+
+        return digest, score
 
 
 class StudentsDisagree(_ByScore):
@@ -126,18 +144,20 @@ class StudentsDisagree(_ByScore):
 
     def __init__(self, models: Mapping[str, ServedModel]) -> None:
         super().__init__("The image that the two students of a run disagree on most", models)
-        self._open: tuple[Path, Students] | None = None
+        self._open: tuple[Hashable, Students] | None = None
 
     def candidates(self) -> dict[str, ServedModel]:
         """Those whose run folder keeps both students."""
         return {name: model for name, model in self.models.items() if has_students(model.current.file)}
 
-    def score(self, model: ServedModel, image: str, datastore: ReaderDatastore) -> float:
+    def scorer(self, model: ServedModel, datastore: ReaderDatastore) -> tuple[Hashable, Score]:
         """Jensen-Shannon divergence in bits."""
-        run = model.current.file.parent
-        if self._open is None or self._open[0] != run:
-            self._open = (run, Students(run))
-        return float(self._open[1].disagreement([datastore.image_path(image)])[0])
+        file = model.current.file
+        version = (file, file.stat().st_mtime_ns)
+        if self._open is None or self._open[0] != version:
+            self._open = (version, Students(file.parent))
+        students = self._open[1]
+        return version, lambda image, path: float(students.disagreement([path])[0])
 
 
 def strategies(models: Mapping[str, ServedModel]) -> dict[str, Strategy]:

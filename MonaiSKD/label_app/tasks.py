@@ -6,14 +6,14 @@ import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from monailabel.interfaces.tasks.batch_infer import BatchInferTask
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
 from MonaiSKD.errors import SKDError
 from MonaiSKD.label_app.answers import answer
-from MonaiSKD.label_app.heatmaps import parse_format
+from MonaiSKD.label_app.heatmaps import HeatFormat, parse_format
 from MonaiSKD.label_app.served import ServedModel
 
 # Modalities whose images are volumes.
@@ -43,7 +43,7 @@ class ClassifyTask(InferTask):
             "thresholds": dict(contract.thresholds),
             "current": current.id,
             "versions": [{"id": version.id, **version.note} for version in self.model.versions],
-            "config": {"heatmap": ["", "png", "nifti"]},
+            "config": {"heatmap": ["", *get_args(HeatFormat)]},
         }
 
     def is_valid(self) -> bool:

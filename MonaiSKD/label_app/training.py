@@ -88,10 +88,12 @@ def training_set(datastore: ReaderDatastore) -> tuple[list[tuple[Path, str]], st
         SKDError: too few are labelled.
     """
     found: list[tuple[Path, str]] = []
-    ties = folders = 0
+    ties = folders = unreadable = 0
     for image, opinions in sorted(datastore.opinions().items()):
         label, path = majority(opinions), datastore.image_path(image)
-        if label is None:
+        if not opinions:
+            unreadable += 1
+        elif label is None:
             ties += 1
         elif path.is_dir():
             folders += 1
@@ -101,6 +103,7 @@ def training_set(datastore: ReaderDatastore) -> tuple[list[tuple[Path, str]], st
     told = ", ".join(f"{count} {label}" for label, count in sorted(counts.items())) or "none labelled"
     told += f"; {ties} left out, as many readers say one thing as another" if ties else ""
     told += f"; {folders} left out, a series is not trained on" if folders else ""
+    told += f"; {unreadable} left out, the label file cannot be read" if unreadable else ""
     few = [label for label, count in sorted(counts.items()) if count < _FEWEST]
     if len(counts) < 2 or few:
         cause = f"are too few ({told})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from tinymodel import write_tiny_model
 
 from MonaiSKD.bundle import find_bundle
 from MonaiSKD.errors import SKDError
+from MonaiSKD.files import write_json
 from MonaiSKD.label_app import opinions as said
 from MonaiSKD.label_app.folder import write_app
 from MonaiSKD.label_app.guard import Guard
@@ -129,6 +131,39 @@ def test_a_new_version_is_seen_by_another_process_view_at_once(tmp_path):
     assert trainer.contract.version == "0.0.1"
     with pytest.raises(SKDError, match="Nothing can be withdrawn"):
         server.withdraw()
+
+
+def adopted(model: ServedModel) -> str:
+    folder = model.new_folder()
+    write_tiny_model(folder / "model.onnx")
+    return model.adopt(folder, {}).id
+
+
+def test_a_model_that_was_withdrawn_does_not_answer_again_when_the_next_one_is(tmp_path):
+    model = ServedModel("t", write_tiny_model(tmp_path / "t.onnx"), tmp_path / "home", 1)
+    rejected = adopted(model)
+    assert model.withdraw().id == "original"
+    adopted(model)
+    assert model.withdraw().id == "original"
+    # Those that were not withdrawn answer one after the other.
+    first = model.choose(rejected).id
+    second, third = adopted(model), adopted(model)
+    assert model.withdraw().id == second
+    model.choose(second)  # it answers already
+    assert model.withdraw().id == first
+    assert model.withdraw().id == "original"
+    for version in (second, third):
+        model.choose(version)
+    shutil.rmtree(tmp_path / "home" / second)  # somebody has cleared up
+    assert model.withdraw().id == "original"
+
+
+def test_a_note_of_an_older_version_leads_back_to_the_original(tmp_path):
+    model = ServedModel("t", write_tiny_model(tmp_path / "t.onnx"), tmp_path / "home", 1)
+    _, last = adopted(model), adopted(model)
+    write_json(tmp_path / "home" / "current.json", {"id": last})
+    assert model.current.id == last
+    assert model.withdraw().id == "original"
 
 
 def test_a_clock_that_is_set_back_does_not_change_the_order_of_versions(tmp_path):

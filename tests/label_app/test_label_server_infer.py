@@ -169,6 +169,16 @@ def test_a_heat_map_comes_as_a_picture(server, images):
     assert min(Image.open(io.BytesIO(found.content)).size) >= 512
 
 
+@pytest.mark.parametrize(
+    ("model", "name", "kind"),
+    [(BRAIN, "a.png", "image/png"), (CT, "v.nii.gz", "application/gzip"), (CHEST, "d.dcm", "image/png")],
+)
+def test_a_heat_map_is_a_picture_or_a_volume_as_its_image_is(server, images, model, name, kind):
+    for params in ({}, {"heatmap": "auto"}):
+        found = server.infer(model, images / name, params, output="image")
+        assert found.headers["content-type"] == kind
+
+
 def test_a_heat_map_of_a_volume_lies_over_it(server, images, tmp_path):
     found = server.infer(CT, images / "v.nii.gz", {"heatmap": "nifti"}, output="image")
     (tmp_path / "heat.nii.gz").write_bytes(found.content)

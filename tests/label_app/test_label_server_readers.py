@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import time
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 from label_server import BRAIN, CHEST
+from PIL import Image
 
 from MonaiSKD.label_app.students import entropy
 
@@ -120,6 +123,33 @@ def test_the_least_sure_image_comes_first(server, labelled):
     assert found["considered"] == found["of"] >= 60
     labelled(found["id"], "ring", "A")
     assert server.ask("POST", "/activelearning/entropy", json={"model": BRAIN}).json()["id"] != found["id"]
+
+
+def test_others_are_answered_while_the_least_sure_image_is_looked_for(server, studies):
+    noise = np.random.default_rng(0).integers(0, 256, (2500, 2500), dtype=np.uint8)
+    guests = [studies / f"large {number}.png" for number in range(16)]
+    before = server.get("/info/")["datastore"]["total"]
+    try:
+        for number, path in enumerate(guests):
+            Image.fromarray(noise + np.uint8(number)).save(path, compress_level=0)
+        end = time.monotonic() + 60
+        while server.get("/info/")["datastore"]["total"] < before + len(guests) and time.monotonic() < end:
+            time.sleep(0.2)
+
+        def timed(method: str, path: str, **options) -> float:
+            start = time.monotonic()
+            server.ask(method, path, **options).raise_for_status()
+            return time.monotonic() - start
+
+        with ThreadPoolExecutor(1) as pool:
+            search = pool.submit(timed, "POST", "/activelearning/entropy", json={"model": BRAIN})
+            waited = []
+            while not search.done():
+                waited.append(timed("GET", "/info/"))
+        assert max(waited) < search.result() / 2
+    finally:
+        for path in guests:
+            path.unlink(missing_ok=True)
 
 
 def test_two_students_are_asked_only_where_there_are_two(server):
