@@ -39,6 +39,7 @@ class Place:
         self.models: Mapping[str, tuple[str, ...]] = {"far_model": ("dark", "bright")}
         self.answer: Callable[[str, Path], Any] = lambda model, file: None
         self.sent: list[tuple[str, str, bytes]] = []
+        self.asked: list[str] = []
         self._listeners: list[Callable[[], None]] = []
 
     def on_change(self, listener: Callable[[], None]) -> None:
@@ -52,7 +53,8 @@ class Place:
     def consent(self, parent: Any = None) -> bool:
         return self.agrees
 
-    def infer(self, model: str, file: str | Path) -> Any:
+    def infer(self, model: str, file: str | Path, url: str) -> Any:
+        self.asked.append(url)
         self.sent.append((model, str(file), Path(file).read_bytes()))
         return self.answer(model, Path(file))
 

@@ -16,8 +16,10 @@ import slicer
 from classify_parts import ct_values, longest_block, make_services, radiograph_values, write_study
 from harness import pixels_of, screenshot, wait_until
 from PySide6.QtTest import QTest
+from SKDClassifierLib.batch.BatchJobs import FileBatch, Listener
 from SKDClassifierLib.batch.BatchSection import FOLDER, SCENE, STUDIES
 from SKDClassifierLib.batch.BatchTable import BatchTable, Row, in_words
+from SKDClassifierLib.batch.Cases import open_case
 from SKDClassifierLib.classify.ClassifyTab import ClassifyTab
 from SKDClassifierLib.scene import ResultNodes
 
@@ -313,6 +315,66 @@ def test_a_case_of_the_scene_is_chosen_again(desk, add_volume, tmp_path):
     wait_until(lambda: desk.tab.ui.classifyButton.text == "&Classify")
 
 
+def test_a_volume_added_after_the_scene_was_closed_is_not_taken_for_a_case(desk, add_volume, app):
+    """The scene gives the same ID out again."""
+    first = add_volume(radiograph_values(), name="A").GetID()
+    desk.choose(SCENE)
+    desk.run()
+    desk.tab.scene_closing()
+    app.close_scene()
+    other = add_volume(radiograph_values(), name="B")
+    assert other.GetID() == first
+    desk.tab.ui.volumeSelector.setCurrentNode(None)
+    desk.select("A")
+    desk.ui.loadButton.click()
+    assert "A: is not there any more" in str(desk.errors[0])
+    assert desk.tab.ui.volumeSelector.currentNode() is None
+    desk.tab.ui.volumeSelector.setCurrentNode(other)
+    desk.run()
+    desk.select("B")
+    desk.ui.loadButton.click()
+    assert len(desk.errors) == 1
+
+
+@pytest.fixture
+def loads(monkeypatch) -> list[str]:
+    """The files that Slicer is told to load."""
+    paths: list[str] = []
+
+    def load(path: str, properties: dict) -> Any:
+        paths.append(path)
+        return slicer.util.addVolumeFromArray(ct_values(), name="loaded")
+
+    monkeypatch.setattr(slicer.util, "loadVolume", load)
+    return paths
+
+
+def test_a_volume_of_several_in_one_file_is_loaded_by_that_file(app, loads, tmp_path):
+    (file,) = write_study(tmp_path, 1)
+    open_case(Row("second", result(1), f"{file}#2"), "")
+    odd = file.rename(tmp_path / "x#3")
+    open_case(Row("odd", result(1), str(odd)), "")
+    assert loads == [str(file), str(odd)]
+    with pytest.raises(SKDError, match="is not there any more"):
+        open_case(Row("gone", result(1), f"{file}#2"), "")
+
+
+def test_of_a_folder_the_first_dicom_image_is_loaded(app, loads, tmp_path):
+    first, *_rest = write_study(tmp_path, 1, "CT", slices=3)
+    save_picture(tmp_path / "0.png", np.zeros((8, 8)))
+    (tmp_path / "0 README").write_text("none")
+    head = bytearray(first.read_bytes()[:1024])
+    directory = b"\x02\x00\x02\x00UI\x14\x001.2.840.10008.1.3.10\x00"
+    head[132 : 132 + len(directory)] = directory
+    (tmp_path / "0 DICOMDIR").write_bytes(head)
+    (tmp_path / ".0.dcm").write_bytes(first.read_bytes())
+    open_case(Row("series", result(1), str(tmp_path)), "")
+    assert loads == [str(first)]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SKDError, match="cannot be loaded"):
+        open_case(Row("empty", result(1), str(tmp_path / "empty")), "")
+
+
 def test_a_dicom_file_of_a_folder_gives_the_same_answer_once_loaded(desk, tmp_path):
     """Its window and polarity lie in its header, which a volume that Slicer loads from a file does not have."""
     (file,) = write_study(tmp_path / "dicom", 1)
@@ -382,13 +444,28 @@ class TestStudies:
             desk.batch.table.rows[0].outcome.probabilities, abs=1e-4
         )
 
-    def test_all_studies(self, desk, database):
+    def test_all_studies(self, desk, database, app, tmp_path):
         self.open(desk)
         desk.ui.allStudiesCheck.setChecked(True)
         rows = desk.run()
         assert len(rows) == 11  # radiographs are files; the eight slices of the CT are none, each with its reason
         assert "failed 8" in desk.ui.totalsLabel.text
         assert all("Secret" not in " ".join(map(str, row.values())) for row in rows)
+        app.answer("getSaveFileName", str(tmp_path / "all.csv"))
+        desk.ui.csvButton.click()
+        wait_until(lambda: "Saved" in desk.ui.totalsLabel.text)
+        written = (tmp_path / "all.csv").read_text()
+        assert written.count("2024-01-04 CT series 4") >= 8
+        assert str(tmp_path) not in written
+
+    def test_volumes_of_one_file_have_its_name(self, desk, database):
+        self.open(desk)
+        desk.ui.allStudiesCheck.setChecked(True)
+        files = desk.batch.studies.files()
+        listener = Listener(lambda total: None, lambda row: None, lambda end: None)
+        batch = FileBatch(desk.services, files.paths, desk.tab.chooser.entry, listener, names=files.names)
+        assert batch._name(f"{files.paths[0]}#2") == f"{files.names[files.paths[0]]}#2"
+        batch.cancel()
 
 
 def result(number: int) -> Result:

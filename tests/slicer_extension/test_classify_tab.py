@@ -14,6 +14,7 @@ import pytest
 import slicer
 from classify_parts import ct_values, longest_block, make_services, new_parameter_node
 from harness import observers, pixels_of, screenshot, wait_until
+from SKDClassifierLib.classify import Exports
 from SKDClassifierLib.classify.ClassifyTab import ClassifyTab
 from SKDClassifierLib.scene import Inputs, ResultNodes, Samples
 from tinymodel import write_tiny_model
@@ -273,6 +274,25 @@ def test_a_model_file_that_went_bad_meanwhile_is_told(desk, add_volume, harm):
     assert desk.classify() is not None
 
 
+def test_models_of_one_name_and_title_are_told_apart(desk, add_volume):
+    """As a training on a bundle's recipe makes them."""
+    node = add_volume(ct_values(), name="chest")
+    same = {"rule": "lung_ct", "name": "lung_ct", "title": "Lung CT"}
+    write_tiny_model(desk.models / "first.onnx", **same, version="1")
+    write_tiny_model(desk.models / "second.onnx", **same, version="2")
+    desk.tab.refresh()
+    for name in ("first", "second", "second"):
+        desk.choose(node, name)
+        assert desk.tab.ui.modelSelector.currentText == f"Lung CT ({name})"
+        assert desk.classify().heat_node is not None
+    results = ResultNodes.for_volume(slicer.mrmlScene, node)
+    assert [one.result.model.version for one in results] == ["1", "2"]
+    assert all(one.heat_node is not None for one in results)
+    assert len({one.heat_node.GetID() for one in results}) == 2
+    desk.tab.ui.modelSearch.setText("tiny")
+    assert desk.tab.ui.modelSelector.itemText(0) == "Tiny chest_xray"
+
+
 def test_damaged_files_are_in_the_list_but_cannot_be_chosen(desk):
     (desk.models / "broken.onnx").write_bytes(b"none")
     desk.tab.refresh()
@@ -368,6 +388,29 @@ def test_choosing_another_volume_shows_its_result(desk, add_volume):
     assert composite.GetForegroundVolumeID() == desk.tab.view.stored.heat_node.GetID()
 
 
+def test_an_answer_to_other_voxels_is_marked(desk, add_volume):
+    node, other = add_volume(ct_values(), name="changed"), add_volume(ct_values(), name="other")
+    desk.choose(node, "tiny_lung_ct")
+    desk.classify()
+    notice = desk.tab.view.ui.noticeLabel
+    node.SetName("renamed")
+    assert notice.isHidden()
+    slicer.util.arrayFromVolume(node)[:] += 1
+    slicer.util.arrayFromVolumeModified(node)
+    assert notice.text == "The volume was changed since; classify it again."
+    assert not notice.isHidden()
+    desk.choose(other)
+    desk.classify()
+    assert notice.isHidden()
+    desk.choose(node)
+    assert not notice.isHidden()
+    assert "Its answer would be" in desk.tab.view.ui.sentenceLabel.text
+    desk.classify()
+    assert notice.isHidden()
+    node.GetImageData().Modified()  # as a filter leaves it
+    assert not notice.isHidden()
+
+
 def test_an_answer_for_a_volume_that_is_not_chosen_any_more_waits_for_it(desk, add_volume, slow):
     first, second = add_volume(ct_values(), name="first"), add_volume(ct_values(8), name="second")
     desk.choose(first, "tiny_lung_ct")
@@ -394,6 +437,7 @@ def test_results_are_shown_again_after_saving_and_loading_the_scene(desk, add_vo
     desk.choose(node)
     assert desk.tab.view.stored.result.probabilities == pytest.approx(wanted.probabilities, abs=1e-6)
     assert desk.tab.view.stored.heat_node is not None
+    assert not desk.tab.view.stored.outdated  # times of change are another's
 
 
 def test_twenty_scenes_leave_no_observers(desk, add_volume):
@@ -431,6 +475,18 @@ class TestOnAServer:
         assert sent[0] == "far_model"
         assert sent[1].endswith(".nii.gz")
         assert not Path(sent[1]).exists()
+
+    def test_the_server_is_the_one_that_was_chosen_at_the_click(self, far, monkeypatch):
+        write, server = Exports.write_image, far.services.server
+
+        def change(captured: Any, path: Path) -> Path:
+            server.url = "http://10.0.0.2:8000"
+            return write(captured, path)
+
+        monkeypatch.setattr(Exports, "write_image", change)
+        stored = far.classify()
+        assert far.errors == []
+        assert (server.asked, stored.source) == (["http://10.0.0.1:8000"], "http://10.0.0.1:8000")
 
     def test_what_is_sent_is_the_volume_in_its_place(self, far, tmp_path):
         import SimpleITK as sitk

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import nibabel
@@ -15,6 +16,7 @@ import slicer
 from harness import observers, pixels_of, render_slice, screenshot, wait_until
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
+from SKDClassifierLib import train
 from SKDClassifierLib.train.Labels import LabelFile
 from SKDClassifierLib.train.LabelSection import LabelSection
 
@@ -53,7 +55,8 @@ def used() -> dict[str, list[str]]:
 
 
 @pytest.fixture
-def section(app, used):
+def section(app, used, monkeypatch):
+    monkeypatch.setattr(train.LabelSection, "SECONDS_TO_SEE", 0)
     one = LabelSection(Services(), used["use"].append, used["labelled"].append)
     one.suggest_classes(["normal", "pneumonia"])
     one.widget.resize(420, 330)
@@ -128,6 +131,26 @@ def test_keys_take_back_and_do_nothing_where_the_section_is_hidden(app, section,
     section.widget.hide()
     QTest.keyClick(section.widget, "1")
     assert len(LabelFile(folder / "labels.csv")) == 0
+
+
+def test_what_nobody_has_seen_gets_no_label(app, section, folder, monkeypatch):
+    """A key that is held down, or a double click."""
+    assert not any(shortcut.autoRepeat for shortcut in section.shortcuts.values())
+    open_folder(section, folder)
+    monkeypatch.setattr(train.LabelSection, "SECONDS_TO_SEE", 0.3)
+    section.ui.nextButton.click()
+    section.ui.previousButton.click()  # shown again just now
+    QTest.keyClick(section.widget, "1")
+    assert len(LabelFile(folder / "labels.csv")) == 0
+    time.sleep(0.3)
+    for event in (QTest.mouseClick, QTest.mouseDClick, QTest.mouseRelease):  # a double click
+        event(buttons(section)[1], Qt.MouseButton.LeftButton)
+    assert LabelFile(folder / "labels.csv").counts() == {"pneumonia": 1}
+    assert section.ui.caseLabel.text == "b.nii  (2 of 6)"
+    assert not any(button.checked for button in buttons(section))
+    time.sleep(0.3)
+    QTest.mouseClick(buttons(section)[0], Qt.MouseButton.LeftButton)
+    assert LabelFile(folder / "labels.csv").counts() == {"normal": 1, "pneumonia": 1}
 
 
 def test_walking_and_the_next_without_a_label(app, section, folder):

@@ -74,7 +74,7 @@ def test_at_first_nothing_leaves_this_computer(tab, place):
     assert tab.ui.serverRow.isHidden()
     assert tab.ui.consentLabel.text == "No image leaves this computer."
     with pytest.raises(SKDError, match="is no address"):
-        place.infer("chest", "image.png")
+        place.infer("chest", "image.png", place.url)
 
 
 def test_a_ready_server_is_used_and_remembered(app, tab, place, server: Behaviour):
@@ -114,7 +114,7 @@ def test_what_is_no_address_is_told(tab, place, shown):
 def test_nothing_is_sent_before_the_user_agreed(app, place, tmp_path):
     place.use_server(FAR, READY)
     with pytest.raises(SKDError, match="you have not agreed"):
-        place.infer("chest", tmp_path / "image.png")
+        place.infer("chest", tmp_path / "image.png", FAR)
     assert not place.consent()  # the user says no
     ((kind, text),) = app.dialogs
     assert kind == "confirmOkCancelDisplay"
@@ -143,7 +143,16 @@ def test_this_computer_needs_no_consent(app, place, server: Behaviour, tmp_path)
     place.use_server(server.url, READY)
     assert place.consent()
     assert app.dialogs == []
-    assert place.infer("chest", tmp_path / "image.png").label == LINE["label"]
+    assert place.infer("chest", tmp_path / "image.png", server.url).label == LINE["label"]
+
+
+def test_nothing_is_sent_once_this_computer_is_chosen(place, server: Behaviour, tmp_path):
+    (tmp_path / "image.png").write_bytes(b"png")
+    place.use_server(server.url, READY)
+    place.use_this_computer()
+    with pytest.raises(SKDError, match="was not sent"):
+        place.infer("chest", tmp_path / "image.png", server.url)
+    assert server.seen == []
 
 
 def test_the_latest_address_comes_first_and_few_are_kept(place):

@@ -259,6 +259,23 @@ def test_csv_heat_map_and_picture_are_saved(shown, ct, app, tmp_path):
     assert "one.png" in shown.ui.savedLabel.text
 
 
+def test_a_file_that_the_added_suffix_hits_is_replaced_only_where_the_user_says_so(shown, ct, app, tmp_path):
+    """The dialog has asked of the name without the suffix."""
+    shown.classify(ct)
+    (tmp_path / "one.csv").write_text("mine")
+    app.answer("getSaveFileName", *[str(tmp_path / name) for name in ("one", "one", "v1.2", "heat.nii.gz")])
+    app.answer("confirmYesNoDisplay", False, True)
+    shown.action("Table as CSV").trigger()
+    assert (tmp_path / "one.csv").read_text() == "mine"
+    assert shown.ui.savedLabel.text == ""
+    for text in ("Table as CSV", "Table as CSV", "Heat map"):
+        shown.action(text).trigger()
+    assert (tmp_path / "one.csv").read_text() == (tmp_path / "v1.2.csv").read_text() != "mine"
+    assert (tmp_path / "heat.nii.gz").exists()
+    assert [kind for kind, _text in app.dialogs].count("confirmYesNoDisplay") == 2
+    assert shown.errors == []
+
+
 def test_the_user_may_change_his_mind(shown, ct, app):
     shown.classify(ct)
     for text in ("Table as CSV", "Heat map", "Picture"):
@@ -334,6 +351,25 @@ def test_dicom_sr_goes_into_a_folder_and_into_the_database(shown, radiograph, ap
     wait_until(lambda: shown.ui.savedLabel.text != "Writing the DICOM SR…", 60)
     assert shown.errors == []
     assert "In the DICOM database: 1" in shown.ui.savedLabel.text
+
+
+def test_the_end_of_a_report_names_its_volume_and_a_second_one_waits(shown, radiograph, ct, app, tmp_path):
+    node = radiograph
+    stored = shown.classify(node, "tiny_chest_xray")
+    app.answer("getExistingDirectory", str(tmp_path))
+    shown.action("DICOM SR into a folder").trigger()
+    before = len(app.dialogs)
+    for text in ("DICOM SR into a folder", "DICOM SR into the DICOM database"):
+        shown.action(text).trigger()
+    assert ["a report is being written" in str(error) for error in shown.errors] == [True, True]
+    assert len(app.dialogs) == before
+    shown.classify(ct)
+    wait_until(lambda: shown.ui.savedLabel.text, 60)
+    assert shown.ui.savedLabel.text.startswith(f"{node.GetName()}: Saved: ")
+    shown.view.show(stored)
+    app.answer("getExistingDirectory", "")
+    shown.action("DICOM SR into a folder").trigger()  # now it asks again
+    assert len(app.dialogs) == before + 1
 
 
 def test_a_database_that_takes_no_report_is_told(tmp_path, monkeypatch):

@@ -85,8 +85,10 @@ class ServerChoice(Protocol):
     def consent(self, parent: Any = None) -> bool:
         """Whether the user lets images go to this server; asks the first time (main thread)."""
 
-    def infer(self, model: str, file: str | Path) -> Any:
-        """The server's Outcome for an image file (any thread); SKDError when it gives none."""
+    def infer(self, model: str, file: str | Path, url: str) -> Any:
+        """The Outcome of the server that was chosen at the click, for an image file (any thread); SKDError when it
+        gives none, or images may not go there any more.
+        """
 
 
 class Task(Protocol):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import slicer
 
+from SKDClassifierLib.batch import Cases
 from SKDClassifierLib.batch.BatchTable import Row
 from SKDClassifierLib.classify.Classification import Classification
 
@@ -145,8 +146,9 @@ class FileBatch:
             self._listener.row(Row(self._name(outcome.input), outcome, outcome.input))
 
     def _name(self, path: str) -> str:
-        if path in self._names:
-            return self._names[path]
+        file = Cases.file_of(path)
+        if file in self._names:
+            return self._names[file] + path.removeprefix(file)
         try:
             return str(Path(path).relative_to(self._folder)) if self._folder else path
         except ValueError:

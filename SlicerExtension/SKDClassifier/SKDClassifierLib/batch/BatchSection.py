@@ -13,7 +13,7 @@ from slicer.i18n import tr as _
 from SKDClassifierLib import Package
 from SKDClassifierLib.batch import Cases
 from SKDClassifierLib.batch.BatchJobs import FileBatch, Listener, SceneBatch
-from SKDClassifierLib.batch.BatchTable import BatchTable, Row, in_words
+from SKDClassifierLib.batch.BatchTable import BatchTable, Row, in_words, named
 from SKDClassifierLib.batch.StudyTree import StudyFiles, StudyTree
 from SKDClassifierLib.classify import Exports
 from SKDClassifierLib.classify.Classification import may_start
@@ -51,6 +51,7 @@ class BatchSection:
         self._services, self._model, self._volume, self._show_case = services, model, volume, show_case
         self._running: SceneBatch | FileBatch | None = None
         self._source, self._files, self._classes = SCENE, StudyFiles(), ()
+        self._volumes_gone = False
         self._trouble, self._totals, self._expected, self._counted = "", Totals(), 0, 0
         self.widget = slicer.util.loadUI(str(UI))
         self.ui = slicer.util.childWidgetVariables(self.widget)
@@ -87,7 +88,8 @@ class BatchSection:
             self._read_studies()
 
     def scene_closing(self) -> None:
-        """End what works on the scene; files go on."""
+        """End what works on the scene; files go on. The IDs of its nodes are given out again, to other volumes."""
+        self._volumes_gone = self._source == SCENE
         if isinstance(self._running, SceneBatch):
             self._cancel()
 
@@ -134,6 +136,7 @@ class BatchSection:
         entry, source = self._model(), self._selected()
         listener = Listener(self._total, self._row, self._ended)
         self._source, self._files, self._classes = source, StudyFiles(), entry.classes
+        self._volumes_gone = False
         self._trouble, self._totals, self._expected, self._counted = "", Totals(), 0, 0
         if source == SCENE:
             self._running = SceneBatch(self._services, _volumes(), entry, listener)
@@ -221,7 +224,9 @@ class BatchSection:
             return
         qt.QApplication.setOverrideCursor(qt.Qt.WaitCursor)
         try:
-            node = Cases.open_case(row, self._files.series.get(row.origin, ""))
+            if self._volumes_gone:
+                raise Cases.gone(row)
+            node = Cases.open_case(row, self._files.series.get(Cases.file_of(row.origin), ""))
         except Exception as error:
             node = None
             self._services.show_error(error)
@@ -234,7 +239,9 @@ class BatchSection:
         path = ask_for_file(self.widget, _("Save the table"), "results.csv", "CSV (*.csv)")
         if not path:
             return
-        outcomes, classes = [row.outcome for row in self.table.rows], self._classes
+        # The database's own paths tell nothing of a case, and may hold names.
+        by_name, classes = self._source == STUDIES, self._classes
+        outcomes = [named(row) if by_name else row.outcome for row in self.table.rows]
         # In a thread: ten thousand rows take a while.
         self._saving = self._services.background(
             lambda progress: Exports.write_csv(path, classes, outcomes),

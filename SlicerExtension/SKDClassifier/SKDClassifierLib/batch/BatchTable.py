@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import qt
@@ -123,6 +123,16 @@ def in_words(outcome: Result | Failure) -> str:
         cause = sentence(outcome.message.removeprefix(f"{outcome.input}: "))
         return f"{cause} {sentence(outcome.remedy)}".strip()
     return " ".join(sentence(text) for text in (describe(outcome), *outcome.warnings))
+
+
+def named(row: Row) -> Result | Failure:
+    """The outcome with what the user calls the case in the place of its path."""
+    from MonaiSKD.runtime import Failure
+
+    outcome = row.outcome
+    if isinstance(outcome, Failure):
+        return replace(outcome, input=row.case, message=outcome.message.replace(outcome.input, row.case))
+    return replace(outcome, input=row.case)
 
 
 def _cells(row: Row) -> list[tuple[str, Any, str]]:

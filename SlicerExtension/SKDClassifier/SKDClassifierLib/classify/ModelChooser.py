@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,10 +106,11 @@ class ModelChooser:
         """Show the entries that fit the search, and choose `wanted`, or else the first sound one."""
         combo = self._ui.modelSelector
         self._shown = [entry for entry in self._entries if entry.fits(self._ui.modelSearch.text)]
+        bearers = Counter(entry.title for entry in self._entries)
         combo.blockSignals(True)
         combo.clear()
         for index, entry in enumerate(self._shown):
-            combo.addItem(entry.title)
+            combo.addItem(entry.title if bearers[entry.title] == 1 else f"{entry.title} ({_short_name(entry)})")
             combo.setItemData(index, entry.error or self._describe(entry), qt.Qt.ToolTipRole)
             if entry.error:
                 combo.model().item(index).setEnabled(False)
@@ -184,3 +186,9 @@ class ModelChooser:
     def _try(self) -> None:
         if self.entry is not None and self.entry.sample:
             self._on_sample(self.entry.sample)
+
+
+def _short_name(entry: ModelEntry) -> str:
+    """Tells models of one title apart: a bundle's name, a file's, or a run folder's, in which all files are alike."""
+    path = Path(entry.id)
+    return path.parent.name if path.name == f"model{SUFFIX}" else path.stem

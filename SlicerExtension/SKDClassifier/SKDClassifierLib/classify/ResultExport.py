@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -102,11 +103,13 @@ class ResultExport:
             self._tell(_("Saved: {path}").format(path=Exports.save_heat_map(node, path)))
 
     def _sr_into_folder(self) -> None:
+        self._refuse_second_report()
         folder = qt.QFileDialog.getExistingDirectory(self._panel, _("Folder for the DICOM SR"))
         if folder:
             self._start_report(Path(folder), lambda paths: _("Saved: {path}").format(path=", ".join(paths)), None)
 
     def _sr_into_database(self) -> None:
+        self._refuse_second_report()
         folder = Path(tempfile.mkdtemp(prefix="skd-sr-"))
 
         def add(paths: list[str]) -> str:
@@ -115,10 +118,16 @@ class ResultExport:
 
         self._start_report(folder, add, folder)
 
+    def _refuse_second_report(self) -> None:
+        from MonaiSKD.errors import SKDError
+
+        if self._report is not None:
+            raise SKDError("DICOM SR", "a report is being written", "Wait until it is saved, then choose this again")
+
     def _start_report(self, folder: Path, done: Callable[[list[str]], str], temporary: Path | None) -> None:
         """Write DICOM SR in a child process."""
         try:
-            if self._report is not None or not self._has_highdicom():
+            if not self._has_highdicom():
                 if temporary is not None:
                     shutil.rmtree(temporary, ignore_errors=True)
                 return
@@ -144,13 +153,15 @@ class ResultExport:
         return importlib.util.find_spec("highdicom") is not None or self._services.installer.ensure_light(self._panel)
 
     def _reported(self, done: Callable[[list[str]], str]) -> Callable[[list[str], Exception | None], None]:
+        name = self._stored.volume_name  # another one may be shown at the end
+
         def end(paths: list[str], error: Exception | None) -> None:
             self._report = None
             self._tell("")
             try:
                 if error is not None:
                     raise error
-                self._tell(done(paths))
+                self._tell(f"{name}: {done(paths)}")
             except Exception as trouble:
                 self._services.show_error(trouble)
 
@@ -240,6 +251,13 @@ class Report:
 
 
 def ask_for_file(parent: Any, title: str, name: str, kinds: str) -> str:
-    """A file's name from the user, with a suffix; empty text when he gives none."""
+    """A file's name from the user, with one of the suffixes in `kinds`; empty text when he gives none."""
     path = str(qt.QFileDialog.getSaveFileName(parent, title, name, kinds) or "")
-    return path + Path(name).suffix if path and not Path(path).suffix else path
+    if not path or path.lower().endswith(tuple(re.findall(r"\*(\.[\w.]+)", kinds))):
+        return path
+    path += Path(name).suffix
+    if Path(path).exists():  # the dialog asked of another name
+        text = _("{path} is there already. Replace it?").format(path=path)
+        if not slicer.util.confirmYesNoDisplay(text, windowTitle=title, parent=parent):
+            return ""
+    return path

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import qt
 import slicer
+import vtk
 from slicer.i18n import tr as _
 
 from SKDClassifierLib import Package
@@ -40,6 +41,7 @@ class ResultView:
         self.widget = slicer.util.loadUI(str(UI))
         self.ui = slicer.util.childWidgetVariables(self.widget)
         self.stored: StoredResult | None = None
+        self._observed: list[tuple[Any, int]] = []
         self._slices = SliceCurve(self.ui)
         self._heat = HeatControls(services, self.ui)
         self._export = ResultExport(services, self.ui, self.widget)
@@ -54,6 +56,7 @@ class ResultView:
             fresh: it was made just now, so that the views jump to its first key slice.
         """
         self.stored = stored
+        self._observe(stored.volume_node if stored is not None else None)
         self.widget.setVisible(stored is not None)
         self._slices.show(stored)
         self._heat.show(stored)
@@ -72,6 +75,7 @@ class ResultView:
     def forget(self) -> None:
         """The scene goes: hold no node any more."""
         self.stored = None
+        self._observe(None)
         self.widget.hide()
         self._slices.forget()
         self._heat.forget()
@@ -83,16 +87,28 @@ class ResultView:
         self._export.cleanup()
         self._slices.cleanup()
 
+    def _observe(self, volume: Any) -> None:
+        """Hear of changes of a volume's voxels, and of no other volume's."""
+        for node, tag in self._observed:
+            node.RemoveObserver(tag)
+        events = () if volume is None else (volume.ImageDataModifiedEvent, vtk.vtkCommand.ModifiedEvent)
+        self._observed = [(volume, volume.AddObserver(event, self._volume_changed)) for event in events]
+
+    def _volume_changed(self, *_args: Any) -> None:
+        if self.stored is not None and self.stored.outdated:
+            self._show_words(self.stored)
+
     def _show_words(self, stored: StoredResult) -> None:
         from MonaiSKD.reporting.sentences import answer, apart, printable, sentence
 
         result = stored.result
-        notice = alarm(result)
+        changed = _("The volume was changed since; classify it again") if stored.outdated else ""
+        notice = " ".join(sentence(text) for text in (changed, alarm(result)) if text)
         where = _("answered by {url}").format(url=stored.source) if stored.source else ""
         version = f"{stored.title} {result.model.version}".rstrip()
-        parts = (volume_name(stored), version, where)
+        parts = (stored.volume_name, version, where)
         self.ui.captionLabel.setText(printable(" · ".join(part for part in parts if part)))
-        self.ui.noticeLabel.setText(sentence(notice))
+        self.ui.noticeLabel.setText(notice)
         self.ui.noticeLabel.setVisible(bool(notice))
         text = answer(result)
         self.ui.sentenceLabel.setText(_("Its answer would be: {answer}").format(answer=text) if notice else text)
@@ -117,12 +133,6 @@ def alarm(result: Result) -> str:
     if math.isfinite(result.atypicality) or not result.atypical:
         return unreliable(result)
     return _("NOT KNOWN TO BE RELIABLE: whether the model was made for such images is not told")
-
-
-def volume_name(stored: StoredResult) -> str:
-    """The volume as the scene calls it now, or as it was called."""
-    node = stored.volume_node
-    return node.GetName() if node is not None else stored.result.input
 
 
 def _prepare(table: Any) -> None:

@@ -32,7 +32,7 @@ class Place:
     Example:
         place = Place(slicer.app.userSettings())
         place.use_server("http://127.0.0.1:8000", LabelServer("http://127.0.0.1:8000").test())
-        print(place.infer("chest_xray_classification", "radiograph.dcm"))
+        print(place.infer("chest_xray_classification", "radiograph.dcm", place.url))
     """
 
     def __init__(self, settings: Any) -> None:
@@ -115,22 +115,26 @@ class Place:
         self._write("consents", [])
         self._tell()
 
-    def infer(self, model: str, file: str | Path) -> Result | Failure:
+    def infer(self, model: str, file: str | Path, url: str) -> Result | Failure:
         """The server's answer to an image file; any thread.
 
         Args:
             model: one of :attr:`models`.
             file: DICOM, NIfTI, NRRD, PNG.
+            url: :attr:`url` as it was when the user agreed; another server may be chosen since.
 
         Raises:
-            SKDError: the user did not agree, or the server gives no answer.
+            SKDError: the user did not agree, chose this computer since, or the server gives no answer.
         """
         from MonaiSKD.errors import SKDError
 
-        if not self.agreed(self.url):
+        server = LabelServer(url)
+        if not self.agreed(url):
             remedy = "Classify again and agree, or choose 'This computer' in the tab 'Where it runs'"
-            raise SKDError(self.url, "you have not agreed to send images there", remedy)
-        return LabelServer(self.url).infer(model, file)
+            raise SKDError(url, "you have not agreed to send images there", remedy)
+        if not self.remote:
+            raise SKDError(url, "is not used any more, so the image was not sent", "Classify it again on this computer")
+        return server.infer(model, file)
 
     def _read(self, name: str, default: Any) -> Any:
         # JSON, since QSettings gives back lists of one, flags and numbers as text, by its format and version.

@@ -139,15 +139,16 @@ class Logic:
         Package.make_importable()
         captured = Inputs.capture(node, self.database)
         files = Inputs.dicom_files(node, self.database)
+        url = server.url  # the one that the user agreed to; he may choose another one meanwhile
 
         def run(progress: Progress) -> Answer:
             progress(0, 0)
             with tempfile.TemporaryDirectory() as folder:
                 file = files[0] if len(files) == 1 else Exports.write_image(captured, Path(folder) / "image.nii.gz")
                 progress(0, 0)
-                outcome = server.infer(model, file)
+                outcome = server.infer(model, file, url)
             result = replace(_answered(captured.name, outcome), input=captured.name)
-            return Answer(captured, result, _remote_centres(captured, result), None, model, server.url)
+            return Answer(captured, result, _remote_centres(captured, result), None, model, url)
 
         return run
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 ATTRIBUTE = "SKDClassifier.result"
 FORMAT = "1"
 VOLUME, TABLE, HEAT = "SKDClassifier.volume", "SKDClassifier.table", "SKDClassifier.heat"
+# And in Python, which VTK keeps as long as the node lives and no file takes along: when the voxels behind the answer
+# were changed last. Times of change are of this session.
+_SEEN = "skd_voxels_seen"
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +50,17 @@ class StoredResult:
     title: str
     source: str = ""
 
+    @property
+    def volume_name(self) -> str:
+        """The volume as the scene calls it now, or as it was called."""
+        return self.volume_node.GetName() if self.volume_node is not None else self.result.input
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the volume's voxels were changed since; known of answers of this session only."""
+        seen = getattr(self.text_node, _SEEN, None)
+        return seen is not None and self.volume_node is not None and _last_change(self.volume_node) != seen
+
 
 def store(
     scene: Any,
@@ -59,6 +73,8 @@ def store(
     source: str = "",
 ) -> StoredResult:
     """Put a result into the scene, beside its volume; it replaces an earlier one of the same model and volume.
+
+    Models of one name are told apart by their files, and by where they run.
 
     All nodes are made, or none: when a step fails, those that were made are removed again.
 
@@ -74,7 +90,12 @@ def store(
     Package.make_importable()
     from MonaiSKD.reporting import to_json
 
-    earlier = [one for one in for_volume(scene, volume) if one.result.model.name == result.model.name]
+    asked = (result.model.name, result.model.sha256, source)
+    earlier = [
+        one
+        for one in for_volume(scene, volume)
+        if (one.result.model.name, one.result.model.sha256, one.source) == asked
+    ]
     name = f"{volume.GetName()} {result.model.name}"
     made: list[Any] = []
 
@@ -92,6 +113,7 @@ def store(
             "source": source,
         }
         text.SetText(json.dumps(content, ensure_ascii=False))
+        setattr(text, _SEEN, _last_change(volume))
         text.SetNodeReferenceID(VOLUME, volume.GetID())
         table = keep(scene.AddNewNodeByClass("vtkMRMLTableNode", f"{name} table"))
         _fill(table, result)
@@ -181,6 +203,12 @@ def _take_out(scene: Any, node: Any) -> None:
     for one in (node, *helpers):
         if one is not None:
             scene.RemoveNode(one)
+
+
+def _last_change(volume: Any) -> int:
+    """When the voxels of a volume were changed last, in VTK's count; no two images of a session have one time."""
+    image = volume.GetImageData()
+    return image.GetMTime() if image is not None else 0
 
 
 def _fill(table_node: Any, result: Result) -> None:

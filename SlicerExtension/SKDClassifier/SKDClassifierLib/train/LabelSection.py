@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ UI = Path(__file__).parents[2] / "Resources" / "UI" / "LabelSection.ui"
 FILE = "labels.csv"
 _COLUMNS = 2
 _KEYS = 9
+SECONDS_TO_SEE = 0.3  # a key held down or a double click would label the next case, too, which nobody has seen
 
 
 class LabelSection:
@@ -41,6 +43,7 @@ class LabelSection:
         self._unreadable: set[Path] = set()
         self._case: Path | None = None
         self._shown: str | None = None  # the node's ID
+        self._shown_at = 0.0
         self._suggested: list[str] = []
         self.classes: list[str] = []  # those that have buttons
         self._usable = True
@@ -175,6 +178,7 @@ class LabelSection:
         shortcuts = {}
         for key in [*map(str, range(1, _KEYS + 1)), "0", "Backspace"]:
             shortcut = qt.QShortcut(qt.QKeySequence(key), self.widget)
+            shortcut.setAutoRepeat(False)
             slot = self._giver(int(key) - 1) if key in "123456789" else self.undo
             self._connections.append((shortcut, "activated()", slot))
             shortcuts[key] = shortcut
@@ -182,7 +186,9 @@ class LabelSection:
 
     def _giver(self, index: int) -> Callable[..., None]:
         def give(*_arguments: Any) -> None:
-            if index < len(self.classes):
+            if time.monotonic() - self._shown_at < SECONDS_TO_SEE:
+                self._update()  # the press has checked the button
+            elif index < len(self.classes):
                 self.give(self.classes[index])
 
         return give
@@ -237,6 +243,7 @@ class LabelSection:
         self._unreadable.discard(case)
         self._shown = node.GetID()
         slicer.util.setSliceViewerLayers(background=node, fit=True, rotateToVolumePlane=True)
+        self._shown_at = time.monotonic()
         self._update()
         return True
 
