@@ -50,7 +50,7 @@ def draw(measured: Measured, costs: Costs, folder: Path) -> dict[str, str]:
     """Draw the pictures that the records suffice for; their descriptions by file name."""
     name = f"accuracy_{measured.table.name}"
     found = {}
-    if draw_learning(measured, folder / f"{name}_curves.png"):
+    if measured.table.curves and draw_learning(measured, folder / f"{name}_curves.png"):
         found[f"{name}_curves.png"] = "Balanced accuracy and AUC against the share of the training images"
     if draw_latency(measured, costs, folder / f"{name}_latency.png"):
         found[f"{name}_latency.png"] = "Balanced accuracy against time per image"

@@ -134,6 +134,7 @@ class Table:
         title: headline.
         reference: name of the row that the others are compared with.
         references: published figures on COVID-CT stand beside ours.
+        curves: its shares are meant to be compared, so learning curves are drawn.
     """
 
     name: str
@@ -144,6 +145,7 @@ class Table:
     fractions: Sequence[int]
     seeds: Sequence[int]
     references: bool = False
+    curves: bool = False
 
     def cells(self) -> Iterator[Cell]:
         """All cells, the first seed of every row before the second of any.

@@ -129,7 +129,7 @@ def test_labels_keep_apart(places, expected):
 
 
 def test_pictures_are_drawn_when_there_is_something_to_compare(tmp_path):
-    table = replace(TABLE, seeds=[0])
+    table = replace(TABLE, seeds=[0], curves=True)
     one_share = [record(PLAIN, "cxr", 25, 0, 70), record(BETTER, "cxr", 25, 0, 71), record(PIXELS, "cxr", 25, 0, 60)]
     assert draw(measured(one_share, table), COSTS, tmp_path) == {}
     assert not list(tmp_path.iterdir())
@@ -137,6 +137,7 @@ def test_pictures_are_drawn_when_there_is_something_to_compare(tmp_path):
     found = draw(measured(two, table), COSTS, tmp_path)
     assert sorted(found) == ["accuracy_made_up_curves.png", "accuracy_made_up_latency.png"]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(found)
+    assert list(draw(measured(two, replace(table, curves=False)), COSTS, tmp_path)) == ["accuracy_made_up_latency.png"]
 
 
 def test_a_curve_leaves_out_shares_with_fewer_seeds_than_an_interval_needs():
