@@ -393,6 +393,23 @@ def test_the_dicom_sr_of_a_volume_is_one_for_all_its_slices(shown, app, tmp_path
     assert written.count("Series 1, tiny_lung_ct: ") == 1  # eight slices by themselves would be eight answers
 
 
+def test_a_report_that_says_something_else_than_is_shown_is_not_kept(shown, radiograph, app, tmp_path):
+    stored = shown.classify(radiograph, "tiny_chest_xray")
+    least = min(stored.result.probabilities, key=stored.result.probabilities.get)
+    others = 0.03 / (len(stored.result.probabilities) - 1)
+    other = replace(
+        stored.result,
+        probabilities={name: 0.97 if name == least else others for name in stored.result.probabilities},
+        label=least,
+    )
+    shown.view.show(replace(stored, result=other))
+    app.answer("getExistingDirectory", str(tmp_path / "reports"))
+    shown.action("DICOM SR into a folder").trigger()
+    wait_until(lambda: shown.ui.savedLabel.text != "Writing the DICOM SR…", 60)
+    assert "give another answer than is shown" in str(shown.errors[0])
+    assert list((tmp_path / "reports").rglob("*.dcm")) == []
+
+
 def test_dicom_sr_needs_the_model_that_answered(shown, radiograph, app, tmp_path):
     node = radiograph
     stored = shown.classify(node, "tiny_chest_xray")

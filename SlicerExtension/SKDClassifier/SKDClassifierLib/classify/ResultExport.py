@@ -19,8 +19,11 @@ from SKDClassifierLib.classify.ModelChooser import LATEST
 from SKDClassifierLib.scene import Inputs
 
 if TYPE_CHECKING:
+    from MonaiSKD.runtime import Result
     from SKDClassifierLib.Protocols import Child, Services
     from SKDClassifierLib.scene.ResultNodes import StoredResult
+
+SAME = 0.02  # of probabilities: more than rounding does
 
 
 class ResultExport:
@@ -132,7 +135,8 @@ class ResultExport:
                     shutil.rmtree(temporary, ignore_errors=True)
                 return
             model = Exports.model_file(self._models(), self._stored.result)
-            self._report = Report(self._services, model, self._files(), folder, self._reported(done), temporary)
+            shown = self._stored.result
+            self._report = Report(self._services, model, self._files(), shown, folder, self._reported(done), temporary)
             self._report.start()
         except Exception:
             self._report = None
@@ -185,12 +189,15 @@ class ResultExport:
 
 
 class Report:
-    """DICOM SR of some files, written by a child process.
+    """DICOM SR of some files, written by a child process, which classifies them anew.
+
+    A report that says something else than what is shown (the volume was changed, or files are missing) is not kept.
 
     Args:
         services: what the module has.
         model: the model file.
         files: of the image.
+        shown: the answer that the user sees.
         folder: where the report goes.
         on_end: given the reports' paths, or why there are none.
         temporary: a folder that is deleted at the end.
@@ -201,10 +208,13 @@ class Report:
         services: Services,
         model: Path,
         files: tuple[str, ...],
+        shown: Result,
         folder: Path,
         on_end: Callable[[list[str], Exception | None], None],
         temporary: Path | None,
     ) -> None:
+        self._shown = shown
+        self._answers: list[Result] = []
         self._on_end, self._temporary = on_end, temporary
         self._scratch = Path(tempfile.mkdtemp(prefix="skd-list-"))
         self._paths: list[str] = []
@@ -227,12 +237,20 @@ class Report:
             self._trouble += event["skipped"]
         elif event["event"] == "answer" and "error" in event["answer"]:
             self._trouble.append({"input": event["answer"]["input"], **event["answer"]["error"]})
+        elif event["event"] == "answer":
+            from MonaiSKD.reporting import from_json
+
+            self._answers.append(from_json(event["answer"]))
 
     def _ended(self, end: Any) -> None:
         from MonaiSKD.errors import SKDError
 
-        error: Exception | None = None
-        if not self._paths:
+        error = self._contradiction() if self._paths else None
+        if error is not None:
+            for path in self._paths:
+                Path(path).unlink(missing_ok=True)
+            self._paths = []
+        elif not self._paths:
             if self._trouble:
                 first = self._trouble[0]
                 error = SKDError("DICOM SR", first["message"].rstrip("."), first["remedy"].rstrip("."))
@@ -244,10 +262,27 @@ class Report:
         finally:
             self._clean()
 
+    def _contradiction(self) -> Exception | None:
+        from MonaiSKD.errors import SKDError
+        from MonaiSKD.reporting.sentences import describe
+
+        if any(agree(answer, self._shown) for answer in self._answers):
+            return None
+        found = "; ".join(map(describe, self._answers)) or _("none")
+        cause = f"the image's files give another answer than is shown ({found} instead of {describe(self._shown)})"
+        return SKDError("DICOM SR", cause, _("Load the image again from the DICOM database, and classify it"))
+
     def _clean(self) -> None:
         for folder in (self._scratch, self._temporary):
             if folder is not None:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def agree(one: Result, other: Result) -> bool:
+    """Whether two answers say the same, but for what rounding and the file format of a volume may change."""
+    if (one.decision, one.label, one.atypical) != (other.decision, other.label, other.atypical):
+        return False
+    return all(abs(value - other.probabilities[name]) < SAME for name, value in one.probabilities.items())
 
 
 def ask_for_file(parent: Any, title: str, name: str, kinds: str) -> str:
