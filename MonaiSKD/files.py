@@ -55,15 +55,17 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def check_writable(folder: str | os.PathLike[str]) -> None:
-    """Make a folder and write a file in it, for a moment: before long work whose outcome shall go there.
+    """Make a folder and a file without a name in it: before long work whose outcome shall go there.
 
     Raises:
-        SKDError: as :func:`atomic_path`.
+        SKDError: the folder cannot be made, or no file in it.
     """
-    probe = Path(folder) / "writable.tmp"
-    with atomic_path(probe):
-        pass
-    probe.unlink()
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise SKDError(folder, f"cannot be written ({error.strerror or error})", "Choose another folder") from error
 
 
 def _mask() -> int:

@@ -120,13 +120,14 @@ def _source(result: Result) -> _Source:
     frames: dict[str, list[int]] = {}
     for instance in chosen:
         frames.setdefault(instance.path, []).extend([] if instance.frame is None else [instance.frame])
-    images = []
-    for path, numbers in frames.items():
-        header = common.read_header(path)
-        # Frame numbers belong to multi-frame images alone (PS3.3 C.18.4).
-        images.append((header, tuple(numbers) if "NumberOfFrames" in header else ()))
     first = result.instances[0]
-    return _Source(result, tuple(images), common.read_header(first.path), first.frame or 1)
+    headers = {path: common.read_header(path) for path in dict.fromkeys((*frames, first.path))}
+    images = [
+        # Frame numbers belong to multi-frame images alone (PS3.3 C.18.4).
+        (headers[path], tuple(numbers) if "NumberOfFrames" in headers[path] else ())
+        for path, numbers in frames.items()
+    ]
+    return _Source(result, tuple(images), headers[first.path], first.frame or 1)
 
 
 def _document(sources: Sequence[_Source]) -> ComprehensiveSR:

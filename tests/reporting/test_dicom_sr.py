@@ -27,7 +27,6 @@ from pydicom.uid import generate_uid
 
 from MonaiSKD.errors import SKDError
 from MonaiSKD.reading.image import Instance
-from MonaiSKD.reporting.dicom_common import class_code
 from MonaiSKD.reporting.dicom_sr import read_report, write_reports
 
 
@@ -276,17 +275,6 @@ def test_a_number_with_a_decimal_comma_costs_no_report(tmp_path, keyword):
     path = one_report([result(instances)], tmp_path / "out")
     assert keyword not in pydicom.dcmread(path)
     assert validator_errors(path) == []
-
-
-def test_a_sign_may_turn_the_meaning_of_a_class():
-    assert class_code("COVID 19") == class_code("covid_19") == class_code("Covid-19")
-    assert class_code("covid").scheme_designator == "SCT"
-    for label in ("COVID-", "covid-19 (-)", "Pneumonia -", "normal?", "no covid"):
-        assert class_code(label).scheme_designator == "99MONAISKD"
-    for one, other in (("HPV+", "HPV-"), ("<5 mm", ">5 mm"), ("a", "a?")):
-        assert class_code(one).value != class_code(other).value
-    assert class_code("no_tumor").value == class_code("no tumor").value == "NO_TUMOR"
-    assert all(len(class_code(label).value) <= 16 for label in ("HPV+", "a name of more than sixteen letters"))
 
 
 def test_two_volumes_of_one_series_are_told_apart(tmp_path):
