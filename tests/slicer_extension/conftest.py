@@ -20,6 +20,7 @@ if HAS_SLICER:
 
     harness.install()
     from label_server import server  # noqa: F401  (a fixture)
+    from shown_result import ct, shown  # noqa: F401  (fixtures)
 else:
     collect_ignore_glob = ["test_*.py"]
 
