@@ -14,7 +14,7 @@ from sections import DOCS, page_with, table, write_section
 
 from accuracy import remedies, targets
 from accuracy.cost import cost_key, read_costs
-from accuracy.plan import HERE, Cell, Row, load_table, table_names
+from accuracy.plan import HERE, TITLES, Cell, Row, load_table, table_names
 from accuracy.plots import Costs, draw_latency, draw_learning
 from accuracy.records import read_records, records_of
 from accuracy.spread import Measured, Record, Spread, difference, spread
@@ -94,11 +94,11 @@ def block(measured: Measured, costs: Costs, fraction: int) -> list[str]:
     if missing := [
         f"{row.title} ({', '.join(absent)})"
         for row in plan.rows
-        if (absent := [data for data in plan.data if row not in rows[data]])
+        if (absent := [TITLES[data] for data in plan.data if row not in rows[data]])
     ]:
         parts.append(f"Not measured yet: {'; '.join(missing)}.")
-    if plan.references and rows.get(REFERRED):
-        parts += beside_references(measured, rows[REFERRED], fraction)
+    if plan.references and fraction == 100 and rows.get(REFERRED):
+        parts += beside_references(measured, rows[REFERRED])
     return [part for part in parts if part]
 
 
@@ -115,7 +115,7 @@ def line(measured: Measured, row: Row, data: str, fraction: int) -> list[str]:
         differences = ["reference"] * len(names)
     seconds = [sum(record["seconds"].values()) for record in records.values() if "seconds" in record]
     return [
-        data, row.title,
+        TITLES[data], row.title,
         f"{len(records)}" if len(records) == planned else f"{len(records)} of {planned}",
         *(mean(values(name).values()) for name in (*names, "ece", "ece_floor")),
         *differences,
@@ -179,13 +179,13 @@ def sizes(measured: Measured, costs: Costs, fraction: int) -> str:
     return "Sizes: " + "; ".join(f"{size}: {', '.join(rows)}" for size, rows in titles.items()) + "." if titles else ""
 
 
-def beside_references(measured: Measured, rows: Sequence[Row], fraction: int) -> list[str]:
-    """Our rows on COVID-CT beside published ones, which were trained on all training images."""
+def beside_references(measured: Measured, rows: Sequence[Row]) -> list[str]:
+    """Our rows on COVID-CT beside published ones, all trained on all training images."""
     names = ("accuracy", "f1", "macro_auc")
     lines = []
     for row in rows:
-        parameters = next(iter(measured.records(row, REFERRED, fraction).values())).get("parameters")
-        figures = [mean(measured.values(row, REFERRED, fraction, name).values()) for name in names]
+        parameters = next(iter(measured.records(row, REFERRED, 100).values())).get("parameters")
+        figures = [mean(measured.values(row, REFERRED, 100, name).values()) for name in names]
         lines.append([row.title, millions(parameters), *figures])
     for entry in read_json(HERE / "references.json"):
         figures = ["" if entry[name] is None else f"{entry[name]}" for name in names]
