@@ -92,7 +92,9 @@ RULES: dict[str, CanonicalRule] = {
 }
 
 
-def canonicalise(values: npt.NDArray[Any], rule: CanonicalRule) -> npt.NDArray[np.float32]:
+def canonicalise(
+    values: npt.NDArray[Any], rule: CanonicalRule, padding: npt.NDArray[np.bool_] | None = None
+) -> npt.NDArray[np.float32]:
     """Bring stored values to the canonical image.
 
     An image of one single value becomes all zeros under percentiles: it shows nothing. Integers of at most 16 bits take
@@ -101,6 +103,7 @@ def canonicalise(values: npt.NDArray[Any], rule: CanonicalRule) -> npt.NDArray[n
     Args:
         values: (H, W), finite, in stored units (Hounsfield units for CT), bright = dense.
         rule: which stored values become 0 and 1; what lies outside is clipped.
+        padding: (H, W), which pixels are none of the image: they take no part in percentiles and become 0.
 
     Returns:
         float32 (1, H, W) in [0, 1].
@@ -114,7 +117,9 @@ def canonicalise(values: npt.NDArray[Any], rule: CanonicalRule) -> npt.NDArray[n
     """
     if values.ndim != 2 or values.size == 0:
         raise ValueError(f"the canonical image is made from a filled (H, W) array, not from shape {values.shape}")
-    indexed = as_indices(values)
+    if padding is not None and not padding.any():
+        padding = None
+    indexed = as_indices(values) if padding is None else None
     if indexed is not None:
         indices, table = indexed
         if rule.window is not None:
@@ -123,7 +128,12 @@ def canonicalise(values: npt.NDArray[Any], rule: CanonicalRule) -> npt.NDArray[n
         return look_up(between(table, *value_range(table, rule, counts)), indices)[None]
     if not np.isfinite(values).all():
         raise ValueError("the canonical image is made from finite values; these hold NaN or infinity")
-    return between(values, *(rule.window or value_range(values, rule)))[None]
+    if padding is None:
+        return between(values, *(rule.window or value_range(values, rule)))[None]
+    inside = values[~padding]
+    shown = between(values, *(rule.window or (value_range(inside, rule) if inside.size else (0.0, 0.0))))
+    shown[padding] = 0.0
+    return shown[None]
 
 
 def value_range(

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+# Of one picture, frame or slice. A radiograph has 20 million; this many in colour are some hundred megabytes.
+MAX_PIXELS = 50_000_000
+
 
 @dataclass(frozen=True, eq=False)
 class Image:

@@ -9,20 +9,20 @@ import numpy as np
 import numpy.typing as npt
 
 from MonaiSKD.errors import SKDError
-from MonaiSKD.reading.opening import open_plain
-from MonaiSKD.reading.volume import Volume, refuse_too_large
+from MonaiSKD.reading.itk_header import check_header
+from MonaiSKD.reading.volume import UNPLACED, Volume, refuse_too_large
 
 ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
 
 # ITK's axes run left, posterior, superior; this package's right, anterior, superior.
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-# A header of text ends far before.
-_HEADER_BYTES = 64 * 2**10
-_AXES = frozenset("1234567")
 
 
 def read_itk(path: Path) -> Volume:
     """Read an NRRD or MetaImage file of one volume or one slice.
+
+    Where the header sets no orientation, the axes are taken as right to left, anterior to posterior, inferior to
+    superior, as ITK does, and a warning says so.
 
     Args:
         path: a .nrrd, .nhdr, .mha or .mhd file; data in a file of its own must lie beside or below the header.
@@ -32,16 +32,14 @@ def read_itk(path: Path) -> Volume:
             volumes, or its values lie in another folder.
     """
     sitk = _simpleitk(path)
-    head = _head(path)
-    is_nrrd = head.startswith("NRRD")
-    _refuse_foreign_data(path, head, is_nrrd)
+    header = check_header(path)
     try:
         str(path).encode()
     except UnicodeEncodeError as error:  # on a name of other bytes SimpleITK ends the process
         raise SKDError(path, "has a name that is no UTF-8", "Rename it", code="unsupported") from error
     reader = sitk.ImageFileReader()
     # Without this every reader that ITK has is tried, and some take gigabytes to find that a file is not theirs.
-    reader.SetImageIO("NrrdImageIO" if is_nrrd else "MetaImageIO")
+    reader.SetImageIO("NrrdImageIO" if header.is_nrrd else "MetaImageIO")
     reader.SetFileName(str(path))
     try:
         reader.ReadImageInformation()
@@ -53,7 +51,7 @@ def read_itk(path: Path) -> Volume:
         cause = f"cannot be decoded ({_reason(error)})"
         raise SKDError(path, cause, "Replace the damaged file or leave it out", code="damaged") from error
     values = values.reshape((*values.shape, 1)[:3], order="F")
-    return Volume(values, _affine(image), str(path))
+    return Volume(values, _affine(image), str(path), warnings=() if header.is_placed else (UNPLACED,))
 
 
 def resample_axial(volume: Volume) -> Volume:
@@ -67,36 +65,48 @@ def resample_axial(volume: Volume) -> Volume:
     """
     sitk = _simpleitk(volume.path)
     values = volume.values
-    if values.dtype.kind == "f":
-        values = values.astype(np.float64 if values.dtype.itemsize == 8 else np.float32, copy=False)
-    try:
-        image = sitk.GetImageFromArray(np.ascontiguousarray(values.transpose().astype(values.dtype.newbyteorder("="))))
-    except (TypeError, KeyError):  # a number format that ITK lacks
-        image = sitk.GetImageFromArray(np.ascontiguousarray(values.transpose().astype(np.float32)))
     lps = _LPS_TO_RAS @ volume.affine
     lengths = np.linalg.norm(lps[:3, :3], axis=0)
-    image.SetSpacing(lengths.tolist())
-    image.SetDirection((lps[:3, :3] / lengths).ravel().tolist())
-    image.SetOrigin(lps[:3, 3].tolist())
     spacing = np.array([lengths.min(), lengths.min(), lengths.max()])
     start, size = _box(lps, volume.shape, spacing)
     refuse_too_large(volume.path, size, values.dtype.itemsize)
     identity = np.eye(3).ravel().tolist()
-    outside = float(values.min())
-    resampled = sitk.Resample(
-        image, size, sitk.Transform(), sitk.sitkLinear, start.tolist(), spacing.tolist(), identity, outside
-    )
+
+    def upright(stored: npt.NDArray[Any], outside: float) -> npt.NDArray[Any]:
+        image = _image(sitk, stored)
+        image.SetSpacing(lengths.tolist())
+        image.SetDirection((lps[:3, :3] / lengths).ravel().tolist())
+        image.SetOrigin(lps[:3, 3].tolist())
+        resampled = sitk.Resample(
+            image, size, sitk.Transform(), sitk.sitkLinear, start.tolist(), spacing.tolist(), identity, outside
+        )
+        found: npt.NDArray[Any] = sitk.GetArrayFromImage(resampled).transpose()
+        return found
+
     affine = np.diag([*spacing, 1.0])
     affine[:3, 3] = start
+    # The full range of a byte, so that rounding does not lose what lies next to padding.
+    padding = None if volume.padding is None else upright(volume.padding.astype(np.uint8) * 255, 0.0) > 0
     return Volume(
-        sitk.GetArrayFromImage(resampled).transpose(),
+        upright(values, float(values.min())),
         _LPS_TO_RAS @ affine,
         volume.path,
         volume.slope,
         volume.intercept,
         (*volume.applied, "oblique volume resampled to axial slices"),
         volume.warnings,
+        padding,
     )
+
+
+def _image(sitk: Any, values: npt.NDArray[Any]) -> Any:
+    """An ITK image of (X, Y, Z) numbers, in their type where ITK has it."""
+    if values.dtype.kind == "f":
+        values = values.astype(np.float64 if values.dtype.itemsize == 8 else np.float32, copy=False)
+    try:
+        return sitk.GetImageFromArray(np.ascontiguousarray(values.transpose().astype(values.dtype.newbyteorder("="))))
+    except (TypeError, KeyError):  # a number format that ITK lacks
+        return sitk.GetImageFromArray(np.ascontiguousarray(values.transpose().astype(np.float32)))
 
 
 def _box(
@@ -153,65 +163,6 @@ def _refuse_kind(path: Path, sitk: Any, reader: Any, size: tuple[int, ...]) -> N
         raise SKDError(path, cause, "Save one of them to its own file", code="unsupported")
     bits = next((bits for bits in (64, 32, 16) if f"{bits}-bit" in kind), 8)
     refuse_too_large(path, size, bits // 8)
-
-
-def _head(path: Path) -> str:
-    """The start of the file; refused where neither format starts so."""
-    try:
-        with open_plain(path) as stream:
-            head = stream.read(_HEADER_BYTES)
-    except OSError as error:
-        raise SKDError(path, f"cannot be read ({error.strerror or error})", "Check the path", "not_found") from error
-    if not head:
-        raise SKDError(path, "is empty (0 bytes)", "Replace the file or leave it out", code="damaged")
-    if not head.startswith(b"NRRD") and b"NDims" not in head:
-        raise SKDError(path, "is neither NRRD nor MetaImage", "Replace it or leave it out", code="damaged")
-    return head.decode("latin-1")
-
-
-def _refuse_foreign_data(path: Path, head: str, is_nrrd: bool) -> None:
-    """A header of text may name any file on the computer as its values; only those beside or below it are read."""
-    if not is_nrrd:
-        _refuse_axes(path, head)
-    named = _named_data(head, is_nrrd=is_nrrd)
-    if named is None or named == "LOCAL":
-        return
-    # Lists and number patterns name many files, which would each have to be looked at.
-    if named.split()[0] == "LIST" or "%" in named:
-        cause = "its values lie in many files"
-        raise SKDError(path, cause, "Save it as one .nrrd or .mha file", code="unsupported")
-    folder = path.resolve().parent
-    try:
-        beside = (folder / named).resolve()
-        is_plain = beside.is_file() or not beside.exists()  # of what is absent, the reader tells
-    except (OSError, RuntimeError, ValueError):  # a loop of links, a name that no file can have
-        beside, is_plain = folder, False
-    if not is_plain:
-        raise SKDError(path, "its values lie in no plain file", "Replace the damaged file or leave it out", "damaged")
-    if not beside.is_relative_to(folder):
-        cause = "its values lie outside of its folder"
-        raise SKDError(path, cause, "Put header and values into one folder", code="unsupported")
-
-
-def _refuse_axes(path: Path, text: str) -> None:
-    """ITK's reader of MetaImage takes any number of axes at its word, and the process with it."""
-    for line in text.splitlines():
-        key, separator, value = line.partition("=")
-        if separator and key.strip().lower() == "ndims" and value.strip() not in _AXES:
-            raise SKDError(
-                path, f"has an impossible NDims ({value.strip()[:20]})", "Replace the damaged file", "damaged"
-            )
-
-
-def _named_data(text: str, *, is_nrrd: bool) -> str | None:
-    """The value of "data file:" (NRRD, before the first empty line) or of "ElementDataFile =" (MetaImage)."""
-    for line in text.splitlines():
-        if is_nrrd and not line.strip():
-            return None
-        key, separator, value = line.partition(":" if is_nrrd else "=")
-        if separator and key.strip().lower() in ("data file", "datafile", "elementdatafile"):
-            return value.strip() or "LOCAL"
-    return None
 
 
 def _reason(error: BaseException) -> str:

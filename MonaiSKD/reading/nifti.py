@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from MonaiSKD.errors import SKDError
-from MonaiSKD.reading.volume import Volume, one_slice, refuse_too_large
+from MonaiSKD.reading.volume import UNPLACED, Volume, one_slice, refuse_too_large
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 
@@ -80,11 +80,16 @@ def _open(path: Path) -> Any:
     import nibabel
 
     try:
-        kind = nibabel.Nifti2Image if _header_bytes(path) == _HEADER_BYTES_2 else nibabel.Nifti1Image
-        stored = kind.from_filename(path)
-        shape = stored.shape
+        with (gzip.open if _is_compressed(path) else open)(path, "rb") as stream:
+            start = stream.read(_HEADER_BYTES_2)
+        is_2 = _HEADER_BYTES_2 in (int.from_bytes(start[:4], "little"), int.from_bytes(start[:4], "big"))
+        kind = nibabel.Nifti2Image if is_2 else nibabel.Nifti1Image
+        # Not by `from_filename`, which reads all that stands before the values into memory, whatever its size.
+        header = kind.header_class(start[: kind.header_class.template_dtype.itemsize])
         # An offset that is NaN or far away makes the reader seek through everything before it.
-        near = 0 <= float(stored.header["vox_offset"]) <= _LARGEST_OFFSET
+        near = 0 <= float(header["vox_offset"]) <= _LARGEST_OFFSET
+        stored = kind(kind.ImageArrayProxy(str(path), header), None, header)
+        shape = stored.shape
     except _undecodable() as error:
         raise _damaged(path, error) from error
     if not near:
@@ -105,7 +110,7 @@ def _volume(path: Path, stored: Any) -> Volume:
         values = _inflated(path, proxy) if _is_compressed(path) else np.asanyarray(proxy.get_unscaled())
         values = values.reshape((*stored.shape, 1)[:3], order="F")
         slope, intercept = float(proxy.slope), float(proxy.inter)
-        affine = np.asarray(stored.affine, dtype=np.float64)
+        affine = np.asarray(stored.header.get_best_affine(), dtype=np.float64)
     except _undecodable() as error:
         raise _damaged(path, error) from error
     warnings: list[str] = []
@@ -114,7 +119,7 @@ def _volume(path: Path, stored: Any) -> Volume:
         warnings.append("The file names no unit of length; millimetres are taken.")
     affine = np.diag([*[unit or 1.0] * 3, 1.0]) @ _with_thickness(affine, values.shape)
     if not (int(stored.header["qform_code"]) or int(stored.header["sform_code"])):
-        warnings.append("The file does not say how the patient lies in it (orientation unknown).")
+        warnings.append(UNPLACED)
     return Volume(values, affine, str(path), slope, intercept, warnings=tuple(warnings))
 
 
@@ -151,14 +156,6 @@ def _with_thickness(affine: npt.NDArray[np.float64], shape: tuple[int, ...]) -> 
 
 def _unit(stored: Any) -> float | None:
     return _MILLIMETRES.get(int(stored.header["xyzt_units"]) & _SPACE_UNIT)
-
-
-def _header_bytes(path: Path) -> int:
-    """The length of the header, which a NIfTI file starts with, in either byte order."""
-    opened = gzip.open if _is_compressed(path) else open
-    with opened(path, "rb") as stream:
-        head = stream.read(4)
-    return min(int.from_bytes(head, "little"), int.from_bytes(head, "big"))
 
 
 def _undecodable() -> tuple[type[Exception], ...]:

@@ -19,6 +19,9 @@ _SLICE_AXIS_RATIO = 1.5
 # In-plane pixels of sides nearer than this are taken as square.
 _SQUARE_TOLERANCE = 0.01
 
+# No picture has as many pixels; beyond, a header's numbers may be infinitely far apart.
+_MOST_TIMES_FINER = 1e9
+
 # What index 0 -> n must run towards in RAS+: columns to the patient's left, rows to posterior, slices to superior.
 _TOWARDS = np.diag([-1.0, -1.0, 1.0])
 
@@ -129,6 +132,18 @@ def needs_squaring(view: AxialView) -> bool:
     return view.plane != "axial" and max(column, row) / min(column, row) > 1 + _SQUARE_TOLERANCE
 
 
+def squared_shape(shape: tuple[int, int], spacing: tuple[float, float]) -> tuple[int, int]:
+    """Rows and columns of what :func:`square_pixels` makes of a picture.
+
+    Example:
+        >>> squared_shape((2, 2), (2.0, 1.0))
+        (3, 2)
+    """
+    finer = [min(step / min(spacing), _MOST_TIMES_FINER) for step in spacing]
+    rows, columns = (math.floor((n - 1) * times + 1e-6) + 1 for n, times in zip(shape, finer, strict=True))
+    return rows, columns
+
+
 def square_pixels(picture: npt.NDArray[np.float32], spacing: tuple[float, float]) -> npt.NDArray[np.float32]:
     """Interpolate linearly along the coarser axis, so that pixels become squares of the finer spacing.
 
@@ -146,7 +161,7 @@ def square_pixels(picture: npt.NDArray[np.float32], spacing: tuple[float, float]
     axis = 0 if spacing[0] > spacing[1] else 1
     entries = picture.shape[axis]
     ratio = max(spacing) / min(spacing)
-    places = np.arange(math.floor((entries - 1) * ratio + 1e-6) + 1) / ratio
+    places = np.arange(squared_shape((picture.shape[0], picture.shape[1]), spacing)[axis]) / ratio
     lower = np.minimum(places.astype(np.intp), max(entries - 2, 0))
     upper = np.minimum(lower + 1, entries - 1)
     share = (places - lower).astype(np.float32)

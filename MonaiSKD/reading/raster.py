@@ -11,11 +11,10 @@ from PIL import Image as PILImage
 from PIL import ImageOps, UnidentifiedImageError
 
 from MonaiSKD.errors import SKDError
+from MonaiSKD.reading.image import MAX_PIXELS
 
 RASTER_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 
-# A radiograph has 20 million; the pixels of this many in colour are some hundred megabytes.
-_MAX_PIXELS = 50_000_000
 _REPLACE = "Replace the damaged file or leave it out"
 _EXIF_ORIENTATION = 0x0112
 _TIFF_BITS = 258
@@ -41,7 +40,7 @@ def read_raster(path: Path) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
             if picture.format == "TIFF" and getattr(picture, "n_frames", 1) > 1:
                 pages = getattr(picture, "n_frames", 1)
                 raise SKDError(path, f"holds {pages} pages", "Save one picture to a file", "unsupported")
-            if picture.width * picture.height > _MAX_PIXELS:
+            if picture.width * picture.height > MAX_PIXELS:
                 raise _too_large(path, f"{picture.width} x {picture.height}")
             picture.load()
             return _as_displayed(picture, path)
@@ -58,7 +57,7 @@ def read_raster(path: Path) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
 
 
 def _too_large(path: Path, size: str) -> SKDError:
-    return SKDError(path, f"is too large ({size} pixels)", f"Reduce it to {_MAX_PIXELS} pixels", "too_large")
+    return SKDError(path, f"is too large ({size} pixels)", f"Reduce it to {MAX_PIXELS} pixels", "too_large")
 
 
 def _as_displayed(picture: PILImage.Image, path: Path) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:

@@ -12,16 +12,13 @@ from MonaiSKD.errors import SKDError
 from MonaiSKD.reading.canonical import CanonicalRule, canonicalise
 from MonaiSKD.reading.image import Identity, Image, Series
 from MonaiSKD.reading.orientation import AxialView, axial_view, needs_squaring, positions_of, square_pixels
+from MonaiSKD.reading.volume_checks import check_values, refuse_giant_slices
 
 # The stored numbers of one volume stay in memory; a chest CT of 600 slices has 315 MB.
 LARGEST_BYTES = 768 * 2**20
 
-# Air is -1000 HU, fat about -100 HU. A scan without a value below this is no CT in Hounsfield units.
-_HIGHEST_CT_MINIMUM = -200.0
-# Values that a segmentation may have; an image has more.
-_MOST_LABELS = 3
-# Slices are scaled as float32.
-_LARGEST_VALUE = float(np.finfo(np.float32).max)
+# The warning about a file that has no orientation.
+UNPLACED = "The file does not say how the patient lies in it (orientation unknown)."
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +33,8 @@ class Volume:
         intercept: see `slope`.
         applied: what was done on the way here, in words.
         warnings: what the file leaves open, in words.
+        padding: (X, Y, Z), which entries are padding and no image; None where none is. They hold the darkest value of
+            the image, so that interpolating next to them makes an edge like that of a body in air.
 
     Raises:
         SKDError: the affine is not finite or not invertible.
@@ -48,6 +47,7 @@ class Volume:
     intercept: float = 0.0
     applied: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    padding: npt.NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         matrix = self.affine[:3, :3]
@@ -164,16 +164,23 @@ def volume_series(
         volume = resample_axial(volume)
         view = axial_view(volume.affine, volume.shape)
     slices = view.slices(volume.values)
+    paddings = None if volume.padding is None else view.slices(volume.padding)
     squared = needs_squaring(view)
+    stored_spacing = (view.spacing[1], view.spacing[0])
+    refuse_giant_slices(volume.path, slices.shape[1:], stored_spacing if squared else (1.0, 1.0))
     affine = _squared_affine(view) if squared else view.affine
     spacing = (float(np.linalg.norm(affine[:3, 1])), float(np.linalg.norm(affine[:3, 0])))
     how = how_canonical(rule)
 
     def read(index: int) -> Image:
         picture = volume.scaled(slices[index])
+        padding = None if paddings is None else paddings[index]
         if squared:
-            picture = square_pixels(picture, (view.spacing[1], view.spacing[0]))
-        return Image(canonicalise(picture, rule), spacing, volume.path, (how,))
+            picture = square_pixels(picture, stored_spacing)
+            # What is interpolated from padding is padding, too.
+            padding = None if padding is None else square_pixels(padding.astype(np.float32), stored_spacing) > 0
+        padded = ("padding to 0",) if padding is not None and padding.any() else ()
+        return Image(canonicalise(picture, rule, padding), spacing, volume.path, (how, *padded))
 
     note = f"interpolated to square pixels of {spacing[0]:.3g} mm"
     return Series(
@@ -229,50 +236,3 @@ def _squared_affine(view: AxialView) -> npt.NDArray[np.float64]:
     for axis in range(2):
         affine[:3, axis] *= fine / view.spacing[axis]
     return affine
-
-
-def check_values(volume: Volume, rule: CanonicalRule) -> tuple[str, ...]:
-    """Refuse values that are no image of the modality; look at each value once, a slab at a time.
-
-    Returns:
-        Warnings, in words.
-
-    Raises:
-        SKDError: NaN or infinity ("damaged"), a mask ("not_an_image"), no Hounsfield units ("unsupported").
-    """
-    lowest, highest = np.inf, -np.inf
-    labels: list[Any] = []
-    # Slabs along the slowest axis: no copies of the whole.
-    slabs = volume.values.T if volume.values.flags.f_contiguous else volume.values
-    for slab in slabs:
-        if slab.dtype.kind == "f" and not np.isfinite(slab).all():
-            cause = "holds pixels that are NaN or infinite"
-            raise SKDError(volume.path, cause, "Replace the file or leave it out", code="damaged")
-        lowest, highest = min(lowest, float(slab.min())), max(highest, float(slab.max()))
-        labels = _more_labels(slab, labels)
-    ends = (lowest * volume.slope + volume.intercept, highest * volume.slope + volume.intercept)
-    if not max(abs(ends[0]), abs(ends[1])) <= _LARGEST_VALUE:
-        cause = "its slope and intercept make numbers that are too large"
-        raise SKDError(volume.path, cause, "Replace the damaged file or leave it out", code="damaged")
-    if len(labels) <= _MOST_LABELS and not volume.is_one_slice:
-        cause = f"holds {len(labels)} different values only: a mask, not an image"
-        raise SKDError(volume.path, cause, "Give the image that the mask belongs to", code="not_an_image")
-    if rule.modality == "lung_ct" and min(ends) >= _HIGHEST_CT_MINIMUM:
-        cause = f"its values cannot be Hounsfield units: the lowest is {min(ends):g}, and air is -1000"
-        raise SKDError(volume.path, cause, "Give the CT with its rescaling applied", code="unsupported")
-    if rule.modality == "brain_mri" and min(ends) < 0:
-        return (f"Some values are negative (down to {min(ends):g}), which an MR magnitude image has not.",)
-    return ()
-
-
-def _more_labels(slab: npt.NDArray[Any], labels: list[Any]) -> list[Any]:
-    """The different values seen, up to one more than a mask may have; cheaper than sorting millions of values."""
-    found = list(labels)
-    while len(found) <= _MOST_LABELS:
-        new = np.ones(slab.shape, dtype=bool)
-        for label in found:
-            new &= slab != label
-        if not new.any():
-            break
-        found.append(slab[new][0])
-    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -86,6 +87,84 @@ def test_values_outside_of_the_folder_are_not_read(tmp_path: Path, name: str, da
     assert caught.value.code == "unsupported"
 
 
+META = "ObjectType = Image\nNDims = 3\nDimSize = 2 3 4\nElementType = MET_UCHAR\n"
+NRRD = "NRRD0004\ntype: uchar\ndimension: 3\nsizes: 2 3 4\nencoding: raw\n"
+LONG = 64 * 2**10
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "cause"),
+    [
+        ("colon.mhd", f"{META}ElementDataFile : SECRET\n", "outside of its folder"),
+        ("long.mhd", META + f"Comment = {'x' * 200}\n" * 400 + "ElementDataFile = SECRET\n", "does not end within"),
+        ("far.mhd", f"{META}ElementDataFile = LOCAL\n{'x' * LONG}\nElementDataFile = SECRET\n", "several times"),
+        ("list.mhd", f"{META}ElementDataFile = LISTX\n{'SECRET' * 4}", "in many files"),
+        ("feed.mhd", f"{META}Comment = a\fElementDataFile = LOCAL\nElementDataFile = SECRET\n", "several times"),
+        ("swallowed.mhd", f"{META}Comment\nElementDataFile = LOCAL\nElementDataFile = SECRET\n", "several times"),
+        ("next.mhd", f"{META}ElementDataFile\nComment = SECRET\n", "does not say where"),
+        ("below.mhd", f"{META}ElementDataFile =\nSECRET\n", "does not say where"),
+        ("small.mhd", f"{META}elementdatafile = LOCAL\nElementDataFile = SECRET\n", "outside of its folder"),
+        ("cut.mhd", f"{META}ElementDataFile = ..{'/' * 487}secret.raw/../in/a.raw\n", "no plain file"),
+        ("long.nhdr", NRRD + f"# {'x' * 200}\n" * 400 + "data file: SECRET\n", "does not end within"),
+        ("feed.nhdr", f"{NRRD}# a\f\fb\ndata file: SECRET\n", "outside of its folder"),
+        ("list.nhdr", f"{NRRD}data file: LIST2\nSECRET\n", "in many files"),
+        ("joined.nhdr", f"{NRRD}datafile: SECRET\n", "outside of its folder"),
+        ("return.nhdr", f"{NRRD}# a\rdata file: SECRET\n", "outside of its folder"),
+        ("input.nhdr", f"{NRRD}data file: -\n", "no plain file"),
+    ],
+)
+def test_no_way_of_writing_a_header_leads_out_of_its_folder(tmp_path: Path, name: str, text: str, cause: str) -> None:
+    (tmp_path / "secret.raw").write_bytes(bytes(24))
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.raw").write_bytes(bytes(24))
+    path = tmp_path / "in" / name
+    path.write_text(text.replace("SECRET", str(tmp_path / "secret.raw")), newline="")
+    with pytest.raises(SKDError, match=cause):
+        read_itk(path)
+
+
+@pytest.mark.parametrize("separator", [":", "="])
+@pytest.mark.parametrize("axes", ["8", "100000", "3e5", ""])
+def test_any_number_of_axes_that_itk_would_take_at_its_word_is_refused(
+    tmp_path: Path, axes: str, separator: str
+) -> None:
+    text = f"ObjectType = Image\nNDims {separator} {axes}\nDimSize = 2 3 4\nElementType = MET_UCHAR\n"
+    (tmp_path / "a.mha").write_text(f"{text}ElementDataFile = LOCAL\n")
+    with pytest.raises(SKDError, match="impossible NDims") as caught:
+        read_itk(tmp_path / "a.mha")
+    assert caught.value.code == "damaged"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.mha", f"{META}TransformMatrix = 1 0 0 0 1 0 0 0 1\nElementDataFile = LOCAL\n"),
+        ("crlf.mhd", f"{META}Orientation = 1 0 0 0 1 0 0 0 1\nElementDataFile = a.raw\n".replace("\n", "\r\n")),
+        ("colon.mhd", f"{META}Rotation = 1 0 0 0 1 0 0 0 1\nComment = \nElementDataFile : below/a.raw"),
+        ("a.nhdr", f"{NRRD}space: LPS\nspace directions: (1,0,0) (0,1,0) (0,0,1)\n# data file: /x\ndata file: a.raw\n"),
+        ("crlf.nrrd", f"{NRRD}space: LPS\nspace directions: (1,0,0) (0,1,0) (0,0,1)\n\n".replace("\n", "\r\n")),
+    ],
+)
+def test_plain_headers_are_read(tmp_path: Path, name: str, text: str) -> None:
+    content = bytes(range(24))
+    for file in ("a.raw", "below/a.raw"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_bytes(content)
+    attached = content if name.endswith(("mha", "nrrd")) else b""
+    (tmp_path / name).write_bytes(text.encode() + attached)
+    volume = read_itk(tmp_path / name)
+    assert volume.values.ravel(order="F").tolist() == list(content)
+    assert volume.warnings == ()
+
+
+@pytest.mark.parametrize(("name", "text"), [("a.mha", f"{META}ElementDataFile = LOCAL\n"), ("a.nrrd", f"{NRRD}\n")])
+def test_a_header_without_orientation_gives_a_warning(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_bytes(text.encode() + bytes(range(24)))
+    assert read_itk(tmp_path / name).warnings == (
+        "The file does not say how the patient lies in it (orientation unknown).",
+    )
+
+
 def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "secret.raw").write_bytes(bytes(24))
     folder = tmp_path / "in"
@@ -107,6 +186,14 @@ def test_damaged_files_are_refused_by_name(tmp_path: Path, name: str) -> None:
             read_itk(path)
         assert caught.value.code == "damaged"
         assert caught.value.thing == str(path)
+
+
+def test_a_giant_file_is_not_looked_through(tmp_path: Path) -> None:
+    (tmp_path / "a.mha").write_text(f"{META}ElementDataFile = LOCAL\n")
+    os.truncate(tmp_path / "a.mha", 2**40)
+    with pytest.raises(SKDError) as caught:
+        read_itk(tmp_path / "a.mha")
+    assert caught.value.code == "too_large"
 
 
 def test_a_giant_is_refused_by_its_header(tmp_path: Path) -> None:

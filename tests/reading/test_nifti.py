@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
+from contextlib import nullcontext
 from pathlib import Path
 
 import nibabel
@@ -247,6 +249,32 @@ def test_values_that_start_far_away_are_refused(tmp_path: Path) -> None:
         with pytest.raises(SKDError) as caught:
             read_volume(tmp_path / "b.nii.gz")
         assert caught.value.code == "damaged"
+
+
+@pytest.mark.parametrize("offset", [400, 2**25, 2**28])
+@pytest.mark.parametrize("size", [2**25 - 400, 0, 2**31 - 16])
+def test_what_a_header_says_of_extensions_takes_no_memory(tmp_path: Path, offset: int, size: int) -> None:
+    raw = bytearray(save(tmp_path / "a.nii", np.zeros((3, 4, 5), np.int16)).read_bytes()[:352])
+    raw[108:112] = np.array([offset], dtype="<f4").tobytes()
+    raw[348:352] = b"\1\0\0\0"
+    raw += np.array([size, 6], dtype="<i4").tobytes()
+    path = tmp_path / "a.nii.gz"
+    path.write_bytes(gzip.compress(bytes(raw), 1) + gzip.compress(bytes(2**20), 1) * 34)
+    tracemalloc.start()
+    try:
+        with nullcontext() if offset < 2**26 else pytest.raises(SKDError):
+            read_volume(path)
+        assert tracemalloc.get_traced_memory()[1] < 2**23
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_volume_with_extensions_is_read(tmp_path: Path) -> None:
+    stored = nibabel.Nifti1Image(np.arange(60, dtype=np.int16).reshape(3, 4, 5), AS_SHOWN)
+    stored.header.extensions.append(nibabel.nifti1.Nifti1Extension("comment", b"x" * 5000))
+    for name in ("a.nii", "a.nii.gz"):
+        nibabel.save(stored, tmp_path / name)
+        np.testing.assert_array_equal(read_volume(tmp_path / name).values, stored.dataobj)
 
 
 @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])

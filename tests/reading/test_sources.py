@@ -141,8 +141,74 @@ def test_sizes_orientations_and_localizers_do_not_mix(tmp_path: Path) -> None:
     found = list(find_sources([tmp_path], MR))
     assert names(iter(found)) == ["axial0", "large0", "sagittal0"]
     assert all("5 localizers were left out." in source.warnings for source in found)
-    assert all(any("3 sizes or orientations" in warning for warning in source.warnings) for source in found)
+    assert all(any("3 sizes, spacings or orientations" in warning for warning in source.warnings) for source in found)
     assert [len(read_series(source, MR)) for source in found] == [6, 6, 6]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"PatientID": "18", "StudyInstanceUID": "1.3"},
+        {"PatientID": "18"},
+        {"StudyInstanceUID": "1.3"},
+        {"PatientID": None, "PatientName": "B"},
+    ],
+)
+@pytest.mark.parametrize("series", ["1.2.3", None])
+def test_patients_and_studies_do_not_mix_though_their_series_have_one_number(
+    tmp_path: Path, series: str | None, other: dict[str, str | None]
+) -> None:
+    write_series(tmp_path, name="a{}", SeriesInstanceUID=series)
+    write_series(tmp_path, (6, 5, 4), name="b{}", SeriesInstanceUID=series, **other)
+    found = list(find_sources([tmp_path], MR))
+    assert names(iter(found)) == ["a0", "b0"]
+    for source in found:
+        assert source.warnings == (
+            "The series holds slices of 2 patients or studies; each is read as a series of its own.",
+        )
+        assert "18" not in repr(source.slices[0]).replace(source.slices[0].path, "")
+    first, second = (read_series(source, MR) for source in found)
+    assert (len(first), len(second)) == (6, 6)
+    assert (first.identity.patient_id, second.identity.patient_id) == ("17", other.get("PatientID", "17") or "")
+
+
+def test_two_patients_in_folders_of_their_own_are_called_by_these(tmp_path: Path) -> None:
+    write_series(tmp_path / "a")
+    write_series(tmp_path / "b", PatientID="18")
+    assert names(find_sources([tmp_path], MR, recursive=True)) == ["a", "b"]
+
+
+def test_slices_of_two_patients_are_never_read_as_one(tmp_path: Path) -> None:
+    files = [*write_series(tmp_path, name="a{}"), *write_series(tmp_path, name="b{}", PatientID="18")]
+    with pytest.raises(SKDError, match="holds 2 volumes"):
+        read_series(Source("both", tuple(map(str, files))), MR)
+
+
+@pytest.mark.parametrize(
+    ("tags", "variants"),
+    [
+        ({"PatientID": None}, {}),
+        ({"PatientID": ""}, {}),
+        ({"StudyInstanceUID": None}, {}),
+        ({"PatientID": None, "StudyInstanceUID": None, "SeriesInstanceUID": None}, {}),
+        ({"PatientID": "17"}, {"PatientID": "17  "}),
+        ({"PatientName": "Doe^Jo"}, {"PatientName": "DOE^JO^"}),
+        ({"PatientID": None, "PatientName": "Doe^Jo"}, {"PatientID": None, "PatientName": "DOE^JO^"}),
+    ],
+)
+def test_a_series_stays_one_whatever_its_header_leaves_out_or_varies(
+    tmp_path: Path, tags: dict[str, str | None], variants: dict[str, str | None]
+) -> None:
+    files = write_series(tmp_path, **tags)
+    write_series(tmp_path / "other", **{**tags, **variants})
+    for file in files[:3]:
+        (tmp_path / "other" / file.name).replace(file)
+    for rest in (tmp_path / "other").iterdir():
+        rest.unlink()
+    (source,) = find_sources([tmp_path], MR)
+    assert source.path == str(tmp_path)
+    assert source.warnings == ()
+    assert len(read_series(source, MR)) == 6
 
 
 def test_a_series_of_localizers_alone_is_refused_when_it_is_read(tmp_path: Path) -> None:

@@ -27,6 +27,21 @@ def test_the_stored_values_are_not_copied() -> None:
     np.testing.assert_allclose(numbers(series), 500, atol=1e-3)
 
 
+@pytest.mark.parametrize(("fine", "apart"), [(1e-2, 1e6), (1e-160, 1e153)])
+def test_slices_that_would_become_giants_are_refused_before_they_are_made(fine: float, apart: float) -> None:
+    few = np.arange(3 * 8 * 8, dtype=np.int16).reshape(8, 3, 8)
+    with pytest.raises(SKDError, match=r"has axial slices of \d+ x 8 pixels") as caught:
+        volume_series(Volume(few, np.diag([-fine, -apart, fine, 1.0]), "a"), MR)
+    assert caught.value.code == "too_large"
+    assert volume_series(Volume(few, np.diag([-1e-2, -0.1, 1e-2, 1.0]), "a"), MR).read(0).pixels.shape == (1, 21, 8)
+
+
+def test_axial_slices_of_too_many_pixels_are_refused() -> None:
+    giant = np.broadcast_to(np.arange(10_000, dtype=np.uint8)[:, None, None], (10_000, 10_000, 2))
+    with pytest.raises(SKDError, match="has axial slices of 10000 x 10000 pixels"):
+        volume_series(Volume(giant, UPRIGHT, "a"), MR)
+
+
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("rule", [MR, CT], ids=["mr", "ct"])
 @pytest.mark.parametrize("labels", [1, 2, 3])

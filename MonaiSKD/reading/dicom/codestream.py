@@ -5,6 +5,11 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
+# The markers that a JPEG 2000 codestream starts with.
+_SOC_SIZ = b"\xff\x4f\xff\x51"
+# A JP2 file has about four boxes before its codestream.
+_MOST_BOXES = 64
+
 
 class Codestream(NamedTuple):
     """What the head of a compressed picture states."""
@@ -27,12 +32,29 @@ def stated_size(frame: bytes) -> Codestream | None:
         >>> stated_size(bytes.fromhex("ffd8 ffc0 000b 08 0010 0020 01 01 11 00"))
         Codestream(rows=16, columns=32, components=1)
     """
-    if frame[:4] == b"\xff\x4f\xff\x51":
+    if frame[:4] == _SOC_SIZ:
         return _jpeg_2000(frame)
     if frame[4:8] == b"jP  ":  # the codestream within a JP2 file, which DICOM does not allow but some write
-        start = frame.find(b"\xff\x4f\xff\x51")
-        return _jpeg_2000(frame[start : start + 64]) if start >= 0 else None
+        start = _in_jp2(frame)
+        return _jpeg_2000(frame[start : start + 64]) if start and frame[start : start + 4] == _SOC_SIZ else None
     return _jpeg(frame) if frame[:2] == b"\xff\xd8" else None
+
+
+def _in_jp2(frame: bytes) -> int | None:
+    """Where the codestream starts that a decoder of JP2 would take: in the first box of that kind, not anywhere."""
+    at = 0
+    for _ in range(_MOST_BOXES):
+        if at + 8 > len(frame):
+            break
+        length, head = int.from_bytes(frame[at : at + 4], "big"), 8
+        if length == 1:  # a longer number follows
+            length, head = int.from_bytes(frame[at + 8 : at + 16], "big"), 16
+        if frame[at + 4 : at + 8] == b"jp2c":
+            return at + head
+        if length < head:  # 0 stands for the rest of the file
+            break
+        at += length
+    return None
 
 
 def _jpeg_2000(frame: bytes) -> Codestream | None:

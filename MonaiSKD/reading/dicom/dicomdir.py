@@ -73,16 +73,17 @@ def _records(path: Path) -> list[tuple[str, ...]]:
 
 
 def _below(folder: Path, parts: tuple[str, ...]) -> Path | None:
+    """The file of that name; None where there is none, or none that may be looked at."""
     place = folder
-    for part in parts:
-        exact = place / part
-        if not exact.exists():
-            try:
-                alike = [entry for entry in place.iterdir() if entry.name.lower() == part.lower()]
-            except OSError:
-                return None
-            if len(alike) != 1:
-                return None
-            exact = alike[0]
-        place = exact
-    return place if place.is_file() else None
+    try:
+        for part in parts:
+            exact = place / part
+            if not exact.exists():
+                (exact,) = [entry for entry in place.iterdir() if entry.name.lower() == part.lower()]
+            place = exact
+        return place if place.is_file() else None
+    except (
+        OSError,
+        ValueError,
+    ):  # too long a name, one with a zero byte, a folder that may not be read; no or two alike
+        return None

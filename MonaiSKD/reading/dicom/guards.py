@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from MonaiSKD.errors import SKDError
 from MonaiSKD.reading.dicom.header import entries, number, text, thing, value
+from MonaiSKD.reading.image import MAX_PIXELS
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-MAX_PIXELS = 50_000_000  # of one frame
 MAX_VOXELS = 2**28  # of all frames together
 # Each frame is looked at by itself; a file of ten thousands of them is no single volume.
 MAX_FRAMES = 4096

@@ -11,6 +11,7 @@ from MonaiSKD.errors import SKDError
 from MonaiSKD.reading.dicom.codestream import stated_size
 from MonaiSKD.reading.dicom.guards import RLE, is_native, refuse_impossible, refuse_syntax
 from MonaiSKD.reading.dicom.header import number, quiet, text, thing
+from MonaiSKD.reading.dicom.terms import KNOWN_PHOTOMETRICS
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -91,7 +92,8 @@ def _refuse_colour(dataset: Dataset) -> None:
 
 
 def _colour(dataset: Dataset) -> SKDError:
-    what = f"is a colour picture ({photometric(dataset)[:16]}; a screen capture?)"
+    kind = photometric(dataset)
+    what = f"is a colour picture ({f'{kind}; ' if kind in KNOWN_PHOTOMETRICS else ''}a screen capture?)"
     return SKDError(thing(dataset), what, "Give the image itself, in shades of grey", "unsupported")
 
 

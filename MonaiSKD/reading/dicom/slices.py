@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,6 +32,8 @@ class Slice:
         thickness: millimetres; None where unknown.
         number: the instance number; None where absent.
         series: SeriesInstanceUID; empty where absent.
+        study: StudyInstanceUID; empty where absent.
+        patient: PatientID, or else PatientName; compared only, never shown.
         reference: FrameOfReferenceUID; empty where absent.
         is_localizer: whether the image type says so.
         echo_time: tells the volumes of one series apart, as do time_point, b_value, acquisition and kind.
@@ -47,6 +49,8 @@ class Slice:
     thickness: float | None = None
     number: int | None = None
     series: str = ""
+    study: str = ""
+    patient: str = field(default="", repr=False)
     reference: str = ""
     is_localizer: bool = False
     echo_time: str = ""
@@ -90,6 +94,8 @@ def _slice(dataset: Dataset, path: str, frame: int | None) -> Slice:
         thickness=geometry.thickness,
         number=None if instance is None else int(instance),
         series=text(dataset, "SeriesInstanceUID"),
+        study=text(dataset, "StudyInstanceUID"),
+        patient=text(dataset, "PatientID") or _name(dataset),
         reference=text(dataset, "FrameOfReferenceUID"),
         is_localizer="LOCALIZER" in kind or "SCOUT" in kind,
         echo_time=_of_frame(dataset, frame, "MREchoSequence", "EffectiveEchoTime") or text(dataset, "EchoTime"),
@@ -99,6 +105,11 @@ def _slice(dataset: Dataset, path: str, frame: int | None) -> Slice:
         acquisition=text(dataset, "AcquisitionNumber"),
         kind="\\".join(kind),
     )
+
+
+def _name(dataset: Dataset) -> str:
+    """The patient's name, without what writers vary: capitals, and empty components at its end."""
+    return " ".join(text(dataset, "PatientName").upper().replace("^", " ").split())
 
 
 def _three(vector: Iterable[float] | None) -> tuple[float, float, float] | None:

@@ -14,11 +14,11 @@ from MonaiSKD.errors import SKDError
 from MonaiSKD.reading.canonical import CanonicalRule
 from MonaiSKD.reading.dicom.dataset import open_dataset
 from MonaiSKD.reading.dicom.modality import modality_transform
-from MonaiSKD.reading.dicom.pixels import photometric, stored_frame
+from MonaiSKD.reading.dicom.pixels import stored_frame
 from MonaiSKD.reading.dicom.slices import Slice
 from MonaiSKD.reading.dicom.sorting import stack_affine
 from MonaiSKD.reading.dicom.stacks import Stack
-from MonaiSKD.reading.dicom.values import canonical_frame
+from MonaiSKD.reading.dicom.values import canonical_frame, is_inverse, padding_of
 from MonaiSKD.reading.image import Image, Instance, Series
 from MonaiSKD.reading.orientation import AxialView, axial_view
 from MonaiSKD.reading.volume import Volume, refuse_too_large, volume_series
@@ -116,9 +116,13 @@ def _volume(stack: Stack, affine: npt.NDArray[np.float64], path: str, rule: Cano
     open_slice, _ = _opener(stack.slices)
     shape = (len(stack.slices), *stack.slices[0].size)
     values: npt.NDArray[Any] = np.empty(0)
+    padding: npt.NDArray[np.bool_] | None = None
     scale = (1.0, 0.0)
     for index, one in enumerate(stack.slices):
-        stored, scale_now = _stored(open_slice(one), one, rule)
+        dataset = open_slice(one)
+        stored = stored_frame(dataset, one.frame or 0)
+        padded = padding_of(dataset, stored)
+        stored, scale_now = _scaled(dataset, stored, one, rule)
         if stored.shape != shape[1:]:
             raise _other_size(one)
         if index == 0:
@@ -129,15 +133,30 @@ def _volume(stack: Stack, affine: npt.NDArray[np.float64], path: str, rule: Cano
             values, scale = _as_float(values, scale), (1.0, 0.0)
             stored = _as_float(stored, scale_now)
         values[index] = stored
-    return Volume(values.transpose(), affine, path, *scale, applied=_sorted_by(stack))
+        if padded is not None:
+            padding = np.zeros(shape, dtype=bool) if padding is None else padding
+            padding[index] = padded
+    if padding is not None:
+        _darken(values, padding, scale[0])
+        padding = padding.transpose()
+    return Volume(values.transpose(), affine, path, *scale, applied=_sorted_by(stack), padding=padding)
 
 
-def _stored(dataset: Dataset, one: Slice, rule: CanonicalRule) -> tuple[npt.NDArray[Any], tuple[float, float]]:
-    """A slice's stored values, and the slope and intercept that make them bright = dense in the modality's unit."""
-    stored = stored_frame(dataset, one.frame or 0)
+def _darken(values: npt.NDArray[Any], padding: npt.NDArray[np.bool_], slope: float) -> None:
+    """Give padding, in place, the stored value that is the darkest of the rest."""
+    lowest, highest = values.min(), values.max()
+    rest = ~padding
+    darkest = values.min(where=rest, initial=highest) if slope > 0 else values.max(where=rest, initial=lowest)
+    values[padding] = darkest
+
+
+def _scaled(
+    dataset: Dataset, stored: npt.NDArray[Any], one: Slice, rule: CanonicalRule
+) -> tuple[npt.NDArray[Any], tuple[float, float]]:
+    """A slice's values, and the slope and intercept that make them bright = dense in the modality's unit."""
     transform = modality_transform(dataset, one.frame or 0)
-    # As for single slices: MONOCHROME1 turns the display of an MR image, and not the Hounsfield units of a CT.
-    sign = -1.0 if rule.modality == "brain_mri" and photometric(dataset) == "MONOCHROME1" else 1.0
+    # As for single slices: what is meant to be seen inverted is an MR image, and never the Hounsfield units of a CT.
+    sign = -1.0 if rule.modality == "brain_mri" and is_inverse(dataset) else 1.0
     if transform.lut is not None:
         return (sign * transform.apply(stored)).astype(np.float32), (1.0, 0.0)
     return stored, (sign * transform.slope, sign * transform.intercept)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from MonaiSKD.reading.dicom.slices import Slice
 
 # Rounded cosines differ by less, another orientation by far more.
 _SAME_ORIENTATION_DEGREES = 1.0
+# Rounded spacings differ by less, in parts of each other.
+_SAME_SPACING = 0.01
 # What tells the volumes of one series apart, by the first that does: attribute of the slice -> its name in a sentence.
 _DISTINGUISHING = {
     "echo_time": "echo times",
@@ -41,31 +43,38 @@ class Stack:
 def stacks_of(slices: Iterable[Slice]) -> list[Stack]:
     """Divide the slices of one series into volumes.
 
-    Localizers are left out where there is anything else. What remains is divided by frame of reference, size and
-    orientation; and where most places hold several slices, by what tells those apart (echo time, time point, ...).
+    Patients and studies are never mixed, though their series bear one number. Localizers are left out where there is
+    anything else. What remains is divided by frame of reference, size, spacing and orientation; and where most places
+    hold several slices, by what tells those apart (echo time, time point, ...).
 
     Returns:
         The volumes, in the order of their first slices.
     """
-    given = list(slices)
+    owners = _split(list(slices), lambda one: (one.patient, one.study))
+    told = f"The series holds slices of {len(owners)} patients or studies; each is read as a series of its own."
+    notes = (told,) if len(owners) > 1 else ()
+    stacks = [stack for owned in owners for stack in _of_one_owner(owned)]
+    return [replace(stack, warnings=(*notes, *stack.warnings)) for stack in stacks]
+
+
+def _of_one_owner(given: list[Slice]) -> list[Stack]:
     images = [one for one in given if not one.is_localizer] or given
     warnings: list[str] = []
     if len(images) < len(given):
         warnings.append(f"{_count(len(given) - len(images), 'localizer was', 'localizers were')} left out.")
     alike = _split(images, lambda one: (one.reference, one.size))
-    alike = [part for group in alike for part in _by_orientation(group)]
+    alike = [part for group in alike for part in _by_grid(group)]
     if len(alike) > 1:
-        warnings.append(
-            f"The series holds slices of {len(alike)} sizes or orientations; each is read as a series of its own."
-        )
+        kinds = f"{len(alike)} sizes, spacings or orientations"
+        warnings.append(f"The series holds slices of {kinds}; each is read as a series of its own.")
     return [Stack(stack.slices, None, (*warnings, *stack.warnings)) for group in alike for stack in _by_content(group)]
 
 
-def _by_orientation(slices: Sequence[Slice]) -> list[list[Slice]]:
+def _by_grid(slices: Sequence[Slice]) -> list[list[Slice]]:
     groups: list[list[Slice]] = []
     for one in slices:
         for group in groups:
-            if _same_orientation(group[0], one):
+            if _same_orientation(group[0], one) and _same_spacing(group[0], one):
                 group.append(one)
                 break
         else:
@@ -78,6 +87,12 @@ def _same_orientation(one: Slice, other: Slice) -> bool:
         return one.row is other.row and one.column is other.column
     least = math.cos(math.radians(_SAME_ORIENTATION_DEGREES))
     return float(np.dot(one.row, other.row)) >= least and float(np.dot(one.column, other.column)) >= least
+
+
+def _same_spacing(one: Slice, other: Slice) -> bool:
+    if one.spacing is None or other.spacing is None:
+        return True  # nothing contradicts
+    return all(math.isclose(*pair, rel_tol=_SAME_SPACING) for pair in zip(one.spacing, other.spacing, strict=True))
 
 
 def _by_content(slices: Sequence[Slice], tried: frozenset[str] = frozenset()) -> list[Stack]:

@@ -16,6 +16,7 @@ from MonaiSKD.reading.dicom.terms import (
     FOR_PROCESSING,
     FRONTAL_WORDS,
     HUMAN_CODES,
+    KNOWN_MODALITIES,
     MODALITIES,
     SOP_CLASS_MODALITIES,
     VIEW_WORDS,
@@ -75,7 +76,8 @@ def _check_modality(dataset: Dataset, rule: CanonicalRule) -> tuple[str, ...]:
     if stated in DOUBTFUL_MODALITIES[rule.modality]:
         return (f"its modality is {stated}, not {' or '.join(MODALITIES[rule.modality])}",)
     if stated:
-        raise _refusal(dataset, rule, f"is of modality {stated[:16]}, not {_KINDS[rule.modality]}", "wrong_modality")
+        what = f"modality {stated}" if stated in KNOWN_MODALITIES else "an unknown modality"
+        raise _refusal(dataset, rule, f"is of {what}, not {_KINDS[rule.modality]}", "wrong_modality")
     sop_class = text(dataset, "SOPClassUID")
     implied = next((name for start, name in SOP_CLASS_MODALITIES.items() if _is_of(sop_class, start)), None)
     if implied is not None and implied not in MODALITIES[rule.modality]:

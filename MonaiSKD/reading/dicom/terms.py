@@ -33,6 +33,18 @@ ACCEPTED_PARTS = {
 MODALITIES = {"chest_xray": ("CR", "DX", "RG"), "lung_ct": ("CT",), "brain_mri": ("MR",)}
 DOUBTFUL_MODALITIES = {"chest_xray": ("OT", "SC", "DR"), "lung_ct": (), "brain_mri": ()}
 
+# All words of Modality, with retired ones, DR and SC, and of Photometric Interpretation (PS3.3 C.7.6.3.1.2). What else
+# stands there may be anything, even a patient's name, and is not shown.
+KNOWN_MODALITIES = _terms("""
+    ANN AR AS ASMT AU BDUS BI BMD CD CF CFM CP CR CS CT CTPROTOCOL DD DF DG DM DMS DOC DR DS DX EC ECG EEG EMG EOG EPS
+    ES FA FID FS GM HC HD IO IOL IVOCT IVUS KER KO LEN LP LS M3D MA MG MR MS NM OAM OCT OP OPM OPR OPT OPTBSV OPTENF
+    OPV OSS OT PA PLAN POS PR PT PX REG RESP RF RG RTDOSE RTIMAGE RTINTENT RTPLAN RTRAD RTRECORD RTSEGANN RTSTRUCT RWV
+    SC SEG SM SMR SR SRF ST STAIN TEXTUREMAP TG US VA VF XA XAPROTOCOL XC
+    """)
+KNOWN_PHOTOMETRICS = frozenset(("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")) | _terms("""
+    ARGB CMYK HSV RGB XYB YBR_FULL YBR_FULL_422 YBR_ICT YBR_PARTIAL_420 YBR_PARTIAL_422 YBR_RCT
+    """)
+
 # What a file that states no modality was stored as, by the start of its SOP class (PS3.4 annex B); longest first.
 SOP_CLASS_MODALITIES = {
     "1.2.840.10008.5.1.4.1.1.1.1": "DX",

@@ -40,7 +40,7 @@ from MonaiSKD.reading.histogram import as_indices, histogram, histogram_of_ends,
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-__all__ = ["canonical_frame", "frame_count", "modality_values", "stored_frame"]
+__all__ = ["canonical_frame", "frame_count", "is_inverse", "modality_values", "padding_of", "stored_frame"]
 
 Values = npt.NDArray[Any]
 
@@ -97,7 +97,7 @@ def canonical_frame(
     transform = modality_transform(dataset, frame)
     indexed = as_indices(stored)
     indices, table = indexed if indexed is not None else (None, stored)
-    padding = _padding(dataset, table)
+    padding = padding_of(dataset, table)
     counts = _Counts(indices, table, padding, is_ordered=transform.lut is None)
     modality = transform.apply(table)
     if modality.size and not max(-float(modality.min()), float(modality.max())) <= _LARGEST:
@@ -175,7 +175,7 @@ class _Counts:
 def _brightness(
     dataset: Dataset, frame: int, rule: CanonicalRule, modality: npt.NDArray[np.float64], counts: _Counts
 ) -> tuple[npt.NDArray[np.float32], list[str], list[str]]:
-    inverts = rule.modality != "lung_ct" and _is_inverse(dataset)
+    inverts = rule.modality != "lung_ct" and is_inverse(dataset)
     inverted = [f"inverted ({photometric(dataset)})"] if inverts else []
     if rule.window is not None:
         shown = between(modality, *rule.window)
@@ -204,12 +204,13 @@ def _brightness(
     return between(directed, low, high), [*inverted, percentiles], warnings
 
 
-def _is_inverse(dataset: Dataset) -> bool:
+def is_inverse(dataset: Dataset) -> bool:
+    """Whether the smallest value is meant to be white."""
     return photometric(dataset) == "MONOCHROME1" or words(dataset, "PresentationLUTShape") == ("INVERSE",)
 
 
-def _padding(dataset: Dataset, stored: Values) -> npt.NDArray[np.bool_] | None:
-    """Which stored values are padding; None where the file has none."""
+def padding_of(dataset: Dataset, stored: Values) -> npt.NDArray[np.bool_] | None:
+    """Which of some stored values, of any shape, are padding (C.7.5.1.1.2); None where none is."""
     if stored.dtype.kind == "f":
         # Of their own keywords (C.7.6.24); a value of integers says nothing about floats.
         ends = [number(dataset, f"{kind}PixelPadding{end}") for kind in ("Float", "DoubleFloat") for end in _ENDS]

@@ -297,6 +297,30 @@ def test_a_codestream_states_its_own_size(head: str, size: tuple[int, int, int] 
     assert stated_size(bytes.fromhex(head)) == size
 
 
+def boxed(*boxes: tuple[bytes, bytes], last: int = 0) -> bytes:
+    """A JP2 file of these boxes behind the ones that come first; the length of the last one may be told otherwise."""
+    whole = [(b"jP  ", bytes.fromhex("0d0a870a")), (b"ftyp", b"jp2 " + bytes(4) + b"jp2 "), *boxes]
+    parts = [struct.pack(">I", 8 + len(content)) + kind + content for kind, content in whole]
+    parts[-1] = struct.pack(">I", last or len(parts[-1])) + parts[-1][4:]
+    return b"".join(parts)
+
+
+def codestream_of(side: int) -> bytes:
+    return bytes.fromhex("ff4f ff51 0029 0000") + struct.pack(">8I", side, side, 0, 0, side, side, 0, 0) + b"\0\1\7\1\1"
+
+
+def test_the_codestream_of_a_jp2_file_is_the_one_that_is_decoded() -> None:
+    hidden, real = (b"uuid", bytes(16) + codestream_of(4)), (b"jp2c", codestream_of(9000))
+    assert stated_size(boxed(real)) == (9000, 9000, 1)
+    assert stated_size(boxed(hidden, real)) == (9000, 9000, 1)
+    assert stated_size(boxed(hidden, real, last=0xFFFFFFFF)) == (9000, 9000, 1)
+    long = (b"jp2c", struct.pack(">Q", 16 + len(real[1])) + real[1])
+    assert stated_size(boxed(hidden, long, last=1)) == (9000, 9000, 1)
+    for broken in (boxed(hidden), boxed(hidden, real)[:-40], boxed((b"jp2c", hidden[1])), boxed(*[hidden] * 99, real)):
+        assert stated_size(broken) is None
+    assert stated_size(boxed(hidden, last=7) + boxed(real)) is None
+
+
 def test_whose_image_it_is(tmp_path: Path) -> None:
     path = ct(
         tmp_path / "a.dcm",
@@ -375,13 +399,16 @@ def test_frames_are_counted_and_a_missing_one_is_an_error(tmp_path: Path) -> Non
         assert frame_count(open_dataset(save(tmp_path / "b.dcm", single))) == 1
 
 
-@pytest.mark.parametrize("kind", ["RGB", "YBR_FULL", "YBR_FULL_422"])
-def test_colours_are_refused(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [("RGB", "RGB; "), ("YBR_FULL", "YBR_FULL; "), ("YBR_FULL_422", "YBR_FULL_422; "), ("DOE JANE", "")],
+)
+def test_colours_are_refused_and_unknown_words_not_quoted(tmp_path: Path, kind: str, told: str) -> None:
     data = made(np.zeros((4, 12), dtype=np.uint8), Columns=4, SamplesPerPixel=3, PhotometricInterpretation=kind)
     data.PlanarConfiguration = 0
     error = refused(save(tmp_path / "a.dcm", data))
     assert error.code == "unsupported"
-    assert "is a colour picture" in error.cause
+    assert error.cause == f"is a colour picture ({told}a screen capture?)"
 
 
 @pytest.mark.parametrize("is_grey", [True, False])

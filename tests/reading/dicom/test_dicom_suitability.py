@@ -46,6 +46,7 @@ def test_what_is_of_the_kind_is_taken_without_a_word(modality: str, elements: di
         ("chest_xray", {"Modality": "MG"}, "wrong_modality", "is of modality MG"),
         ("lung_ct", {"Modality": "MR"}, "wrong_modality", "is of modality MR, not a CT of the lungs"),
         ("lung_ct", {"Modality": "OT"}, "wrong_modality", "is of modality OT"),
+        ("lung_ct", {"Modality": "DOE JANE"}, "wrong_modality", "is of an unknown modality, not a CT of the lungs"),
         ("brain_mri", {"Modality": "CT", "BodyPartExamined": "HEAD"}, "wrong_modality", "not an MRI of the brain"),
         ("brain_mri", {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2"}, "wrong_modality", "was stored as CT"),
         ("lung_ct", {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.4.1"}, "wrong_modality", "was stored as MR"),

@@ -68,6 +68,19 @@ def test_a_missing_file_is_told(tmp_path: Path) -> None:
     assert error.code == "not_found"
 
 
+@pytest.mark.parametrize("name", [["A" * 300], ["SUB", "A" * 300], ["A" * 300, "B"], ["ONE", "B"]])
+def test_a_name_that_no_file_can_have_does_not_stop_the_others(tmp_path: Path, name: list[str]) -> None:
+    (tmp_path / "SUB").mkdir()
+    for file in ("ONE", "B", "sub/x", "SUB/X"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_bytes(b"x")
+    write(tmp_path / "DICOMDIR", name, "B")
+    first, second = referenced_files(tmp_path / "DICOMDIR")
+    assert first[1] is not None
+    assert first[1].code == "not_found"
+    assert second == (tmp_path / "B", None)
+
+
 @pytest.mark.parametrize(
     "name", [["..", "SECRET"], ["SUB", "..", "..", "SECRET"], ["../SECRET"], ["/etc", "passwd"], ["LINK"]]
 )

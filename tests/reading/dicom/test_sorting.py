@@ -130,6 +130,16 @@ def test_rounded_directions_are_one_orientation() -> None:
     assert len(stacks_of(images)) == 1
 
 
+def test_spacings_are_taken_apart_unless_rounding_explains_them() -> None:
+    images = stack([0, 5, 10, 15]).slices
+    other, rounded, unknown = ((1.0, 0.5), (2.0, 1.001), None)
+    found = stacks_of([*images[:2], *(replace(one, spacing=other) for one in images[2:])])
+    assert [len(one.slices) for one in found] == [2, 2]
+    assert "2 sizes, spacings or orientations" in found[0].warnings[0]
+    for spacing in (rounded, unknown):
+        assert len(stacks_of([*images[:2], *(replace(one, spacing=spacing) for one in images[2:])])) == 1
+
+
 def test_two_things_that_vary_give_their_combinations() -> None:
     images = stack([0, 5, 10]).slices
     several = [replace(one, echo_time=e, acquisition=a) for one in images for e in "12" for a in "12"]
