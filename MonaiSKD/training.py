@@ -40,7 +40,8 @@ def train(
         SKDError: something the user can mend: data, options, teacher file, output folder.
     """
     found = find_bundle(bundle)
-    check_writable(out)  # before the training, not after it
+    if Path(data).is_dir() and Path(out).resolve().is_relative_to(Path(data).resolve()):
+        raise SKDError(out, f"lies in the folder of the images, {data}", "Use a folder outside it")
     chosen: dict[str, Any] = {
         "dataset_dir": literal(str(Path(data).resolve())),
         "output_dir": literal(str(Path(out).resolve())),
@@ -48,6 +49,7 @@ def train(
         **(options or {}),
     }
     chosen.setdefault("class_names", literal(class_names_for(data, found.config["class_names"])))
+    check_writable(out)  # before the training, not after it; after the images were listed, where it might be taken in
     if teacher is not None:
         chosen.update(_teacher(teacher))
     run_training(found, chosen)

@@ -177,6 +177,13 @@ def test_missing_and_empty_folders(refused, tmp_path):
     assert "empty" in refused(*train(tmp_path / "empty", tmp_path / "out"))
 
 
+def test_a_run_within_its_own_images_is_refused_and_leaves_nothing(refused, tmp_path, data):
+    shutil.copytree(data / "train", tmp_path / "d")
+    for out in (tmp_path / "d", tmp_path / "d" / "run"):
+        assert "lies in the folder of the images" in refused(*train(tmp_path / "d", out))
+    assert sorted(path.name for path in (tmp_path / "d").iterdir()) == ["no_tumor", "ring", "tumor"]
+
+
 def test_one_class_only(refused, tmp_path, data):
     shutil.copytree(data / "train" / "ring", tmp_path / "d" / "ring")
     assert "one class only (ring)" in refused(*train(tmp_path / "d", tmp_path / "out"))

@@ -70,7 +70,7 @@ def assert_no_leak(datalist: DataList, rule: CanonicalRule, unlabeled: str | Pat
     """
     more = [] if unlabeled is None else [Case(item["image"], "", "train") for item in image_items(unlabeled)]
     for patient, paths in find_divided_patients(datalist.cases).items():
-        raise _leak(f"shows patient {patient}, as does", paths[0], paths[1], more)
+        raise _leak(f"shows patient {patient!r}, as does", paths[0], paths[1], more)
     for paths in find_divided_patients(_by_header(datalist, more)).values():
         raise _leak("shows the same patient as", paths[0], paths[1], more)
 

@@ -20,7 +20,8 @@ OUTWARD = ("allow_leaks", "cache_dir", "compile", "export", "num_workers", "quie
 _WHOLE_NUMBERS = {
     "[0, 4294967295]": ("seed",),  # what NumPy takes for one
     "[1, 2]": ("students",),
-    "[1, inf)": ("image_size", "epochs", "batch_size"),
+    "[1, inf)": ("epochs", "batch_size"),
+    "[16, inf)": ("image_size",),  # what is typical is learned from crops of an eighth of the side, too
     "[0, inf)": (
         "teacher_epochs", "feature_epochs", "finetune_epochs", "compensation_images", "distinct_epochs", "num_workers",
     ),

@@ -14,6 +14,9 @@ from MonaiSKD.evaluation.calibration import expected_calibration_error, fit_temp
 
 # No other class can be as probable as one above it.
 _CERTAIN = 0.5
+# A threshold is chosen on this network's own probabilities, and asked of the exported file's, which are rounded (half
+# precision: by up to 0.0001 in the shipped models): without a distance the case it stands on may miss it there.
+_ROUNDING = 0.001
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,8 @@ def fit_thresholds(probabilities: npt.ArrayLike, labels: npt.ArrayLike, sensitiv
     """The highest threshold of each class, but at most 0.5, that still finds the wanted share of its validation cases.
 
     Above 0.5 no other class can be as probable: a threshold there would withhold clear answers to hold the sensitivity
-    of a good classifier down to the wanted one.
+    of a good classifier down to the wanted one. It stays 0.001 below the case that decides it, so that the exported
+    file, which rounds, finds that case as well.
 
     Args:
         probabilities: [N, K], calibrated, of validation data.
@@ -117,7 +121,7 @@ def fit_thresholds(probabilities: npt.ArrayLike, labels: npt.ArrayLike, sensitiv
 
     Example:
         >>> fit_thresholds([[0.9, 0.1], [0.4, 0.6], [0.3, 0.7], [0.2, 0.8]], [0, 0, 1, 1], 1.0)
-        [0.4, 0.5]
+        [0.399, 0.5]
     """
     p, y = np.asarray(probabilities, dtype=np.float64), np.asarray(labels)
     if not 0 < sensitivity <= 1:
@@ -131,4 +135,4 @@ def _threshold(cases: npt.NDArray[np.float64], sensitivity: float) -> float:
     if not cases.size:
         return _CERTAIN
     needed = max(1, int(np.ceil(sensitivity * cases.size - 1e-9)))
-    return min(_CERTAIN, float(np.sort(cases)[::-1][needed - 1]))
+    return min(_CERTAIN, max(0.0, float(np.sort(cases)[::-1][needed - 1]) - _ROUNDING))

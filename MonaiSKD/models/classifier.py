@@ -42,8 +42,9 @@ def build_backbone(name: str, num_classes: int, image_size: int, **options: Any)
         SKDError: timm does not know the name, or a transformer's patches do not tile `image_size`.
     """
     if not timm.is_model(name):
-        close = ", ".join(timm.list_models(f"*{name.split('_')[0]}*")[:3]) or "see timm.list_models()"
-        raise SKDError(f"network {name!r}", "timm does not know it", f"Choose one such as {close}")
+        close = ", ".join(timm.list_models(f"*{name.split('_')[0]}*")[:3])
+        remedy = f"Choose one such as {close}" if close else "Choose one of timm.list_models()"
+        raise SKDError(f"network {name!r}", "timm does not know it", remedy)
     # Only networks with a position grid are tied to a size, and timm names the option for just those.
     if timm.get_pretrained_cfg(name).fixed_input_size:
         options["img_size"] = image_size

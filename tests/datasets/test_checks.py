@@ -121,7 +121,7 @@ def test_a_patient_in_two_splits_is_a_leak(clean: DataList) -> None:
     assert report.problems == (
         f"1 patient in more than one split (p7: {test.path}, {train.path}): move each to one split.",
     )
-    with pytest.raises(SKDError, match="shows patient p7"):
+    with pytest.raises(SKDError, match="shows patient 'p7', as does"):
         assert_no_leak(data, RULE)
 
 

@@ -26,6 +26,7 @@ def test_the_bundles_own_recipes_pass_and_so_does_the_demo(bundle):
         ("epochs", 2.5, "a whole number"),
         ("epochs", "many", "a whole number"),
         ("feature_epochs", -1, r"a whole number in \[0, inf\)"),
+        ("image_size", 15, r"a whole number in \[16, inf\)"),
         ("seed", 2**32, r"a whole number in \[0, 4294967295\]"),
         ("students", 3, r"a whole number in \[1, 2\]"),
         ("sensitivity", 90, r"a number in \(0, 1\]"),
