@@ -14,7 +14,7 @@ from MonaiSKD.errors import SKDError
 from MonaiSKD.files import read_json, write_json
 from MonaiSKD.pacs.incoming import sync
 from MonaiSKD.pacs.settings import HeatMaps
-from MonaiSKD.reading.dicom.dataset import open_header
+from MonaiSKD.reading.dicom.dataset import open_dataset, open_header
 from MonaiSKD.reading.dicom.header import text as header_text
 from MonaiSKD.reading.sources import find_sources
 from MonaiSKD.reporting.dicom_common import stable_uid
@@ -23,7 +23,6 @@ from MonaiSKD.runtime import Classifier, Failure, ModelIdentity, Result
 
 _SUMMARY = "answer.json"
 _SHOWN = 5
-_WHOSE = ["StudyInstanceUID", "PatientID", "PatientName"]
 _ELSEWHERE = "Send axial series of standard images, or read its answer with monai-skd classify"
 
 
@@ -116,8 +115,8 @@ def _check_whose(study: str, folders: Iterable[Path]) -> None:
     patients = set()
     for file in (file for folder in folders for file in folder.glob("*.dcm")):
         try:
-            header = open_header(file, _WHOSE)
-        except SKDError:  # reading says what is wrong with this one
+            header = open_dataset(file, pixels=False)
+        except SKDError:  # so it is when it is to be classified, which says what is wrong with it
             continue
         if header_text(header, "StudyInstanceUID") not in ("", study):
             raise SKDError("the study", "holds images of another study", "Look into the PACS's log", "damaged")

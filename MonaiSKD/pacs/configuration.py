@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import cast
 
+from MonaiSKD.bundle import list_bundles
 from MonaiSKD.pacs.routing import Choice, Route
 from MonaiSKD.pacs.settings import (
     Answer,
@@ -112,14 +113,18 @@ def _route(table: Table) -> Route:
             table.refuse("series_description", f"is no regular expression ({error})", "Mend it, or leave it out")
     model = table.text("model")
     path = table.file.parent / model
+    # A bundle goes before a folder beside the file that is called as it is, such as one of its images.
+    is_path = os.sep in model or (path.exists() and model not in {bundle.name for bundle in list_bundles()})
     made = Route(
         model=model,
-        file=str(path.resolve()) if os.sep in model or path.exists() else "",
+        file=str(path.resolve()) if is_path else "",
         modality=table.texts("modality", pattern=code[0], what=code[1]),
         body_part=table.texts("body_part", (), "[A-Z0-9_ ]{0,16}", f"{code[1]}, or empty for 'not stated'"),
         description=description,
         series=cast(Choice, table.choice("series", "each", ("each", "largest"))),
     )
+    if not made.modality:
+        table.refuse("modality", "is empty, so that no series fits", 'Name at least one, such as ["CT"]')
     table.done()
     return made
 
@@ -283,5 +288,7 @@ def _secret(table: Table, key: str) -> Secret | None:
             value = file.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             inner.refuse("file", f"cannot be read ({type(error).__name__})", "Check its permissions")
+        if not value:
+            inner.refuse("file", "names a file that holds nothing", "Write the secret into it")
     inner.done()
     return Secret(value)

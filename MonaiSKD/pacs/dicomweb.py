@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -34,6 +35,14 @@ class Room(Protocol):
 
     def __call__(self, more: int) -> None:
         """Raise Later where so many bytes do not fit."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """How much of a study was retrieved until now."""
+
+    images: int = 0
+    size: int = 0
 
 
 class Client:
@@ -80,7 +89,7 @@ class Client:
             for one in self._json(f"/studies/{study}/series/{series}/instances", query, absent_ok=True)
         )
 
-    def retrieve(self, study: str, series: str, folder: Path, room: Room, taken: int = 0) -> int:
+    def retrieve(self, study: str, series: str, folder: Path, room: Room, taken: Taken = Taken()) -> Taken:
         """Retrieve a series into a folder, one file per object.
 
         Args:
@@ -88,10 +97,10 @@ class Client:
             series: its UID.
             folder: where to; made when absent. Files are numbered.
             room: raises where the disk has none.
-            taken: bytes of the study that came before.
+            taken: what of the study came before.
 
         Returns:
-            bytes of the study until now.
+            what of it came until now.
 
         Raises:
             Later: the server does not answer in full, or the disk is full.
@@ -107,9 +116,10 @@ class Client:
                 boundary = multipart.boundary_of(answer.headers.get("Content-Type", ""))
                 pieces = _before(deadline, _pieces(answer))
                 for number, part in enumerate(multipart.parts(pieces, boundary)):
-                    if number >= self._limits.study_images:
+                    if taken.images >= self._limits.study_images:
                         raise too_large(f"has more than {self._limits.study_images} images", "study_images")
-                    taken = self._write(folder / f"{number:06d}.dcm", part, taken, room)
+                    size = self._write(folder / f"{number:06d}.dcm", part, taken.size, room)
+                    taken = Taken(taken.images + 1, size)
             except multipart.Malformed as error:
                 cause = f"the PACS sent no whole multipart answer ({error})"
                 raise Later(cause, "Look into the PACS's log", counts=True) from None
@@ -175,8 +185,8 @@ class Client:
             if answer.status_code != 200:
                 raise _refused(answer.status_code, "searching")
             try:
-                # One value of a false character set must not hide all others.
-                found = json.loads(b"".join(_limited(_pieces(answer))).decode(errors="replace") or "[]")
+                # One value of a false character set or with a control character must not hide all others.
+                found = json.loads(b"".join(_limited(_pieces(answer))).decode(errors="replace") or "[]", strict=False)
             except (ValueError, RecursionError):
                 raise Later("the PACS answers a search with something else than JSON", "Check the url") from None
         if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):

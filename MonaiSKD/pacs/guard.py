@@ -23,25 +23,29 @@ from MonaiSKD.pacs.log import log
 
 _HEAD = 6
 _P_DATA = 0x04
-# Units of association, release and abort: even with every context offered they are far smaller.
-_MOST_NEGOTIATION = 1 << 20
+# Of any unit, which is read whole whoever sends it: an association with every context offered is far smaller, and so is
+# a unit of data of a sender that keeps to the 16 KiB that pynetdicom announces.
+_MOST_UNIT = 1 << 20
+# Bytes a second that a message comes with, once its first seconds have gone.
+_SLOWEST = 1 << 14
 # No unit has this type, so the state machine of PS3.8 answers with A-ABORT.
 _NO_TYPE = 0x00
 
 
 class GuardedSocket(AssociationSocket):
-    """A connection that reads a unit within a time and sizes; what breaks them is answered with A-ABORT.
+    """A connection that reads units and messages within times and sizes; what breaks them is answered with A-ABORT.
 
     Args:
         plain: the connection as pynetdicom made it; it has announced itself already, so this one takes its place.
-        seconds: for a whole unit, from its first byte.
+        seconds: for a whole unit, from its first byte; and for a whole message, which has more by its size. For silence
+            between them, pynetdicom has a time.
         object_bytes: of a whole message.
     """
 
     def __init__(self, plain: AssociationSocket, seconds: float, object_bytes: int) -> None:
         self.__dict__.update(plain.__dict__)
         self._seconds, self._object_bytes = seconds, object_bytes
-        self._deadline = 0.0
+        self._deadline = self._began = 0.0
         self.message_bytes = 0
 
     def recv(self, nr_bytes: int) -> bytearray:
@@ -55,11 +59,15 @@ class GuardedSocket(AssociationSocket):
 
     def _allowed(self, head: bytearray) -> bool:
         kind, _, length = struct.unpack(">BBL", head)
+        if length > _MOST_UNIT:
+            return False
         if kind != _P_DATA:
-            return bool(length <= _MOST_NEGOTIATION)
-        self.message_bytes += length
-        # Each unit of data may be as long as we said in the association; the limit of the whole object holds for all.
-        return self.message_bytes <= self._object_bytes
+            return True
+        if not self.message_bytes:
+            self._began = time.monotonic()
+        self.message_bytes += _HEAD + length  # so that empty units count, too
+        most = self._seconds + self.message_bytes / _SLOWEST
+        return self.message_bytes <= self._object_bytes and time.monotonic() - self._began <= most
 
     def _exactly(self, count: int) -> bytearray:
         assert self.socket is not None

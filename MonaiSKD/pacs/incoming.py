@@ -6,8 +6,10 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from MonaiSKD.errors import SKDError
 from MonaiSKD.pacs.clock import Clock
@@ -15,6 +17,9 @@ from MonaiSKD.pacs.routing import SeriesFacts
 from MonaiSKD.pacs.trouble import Later, disk_trouble
 from MonaiSKD.reading.dicom.dataset import open_header
 from MonaiSKD.reading.dicom.header import text
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _HEAD = ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"]
@@ -97,7 +102,11 @@ class Incoming:
             return sorted(study for study in studies if now - self._last.get(study, self._started) >= quiet)
 
     def series(self, study: str) -> list[SeriesFacts]:
-        """What rules may ask of the series of a study that is here."""
+        """What rules may ask of the series of a study that is here.
+
+        Raises:
+            SKDError: a series of which no object can be read.
+        """
         return [fact for folder in _folders(self.folder / study) if (fact := _facts(folder)) is not None]
 
     def folders(self, study: str, series: tuple[str, ...]) -> list[Path]:
@@ -146,10 +155,17 @@ def _facts(folder: Path) -> SeriesFacts | None:
     files = sorted(folder.glob("*.dcm"))
     if not files:
         return None
-    # All of a series are of one modality and, but for rare errors, one body part: the first speaks for them.
-    header = open_header(files[0], _FACTS)
+    header = _first_header(files)
     modality, part, description = (text(header, name) for name in _FACTS[:3])
     return SeriesFacts(folder.name, modality.upper(), part.upper(), description, len(files))
+
+
+def _first_header(files: Sequence[Path]) -> Dataset:
+    """What the first that can be read says: all of a series are of one modality and, but for rare errors, one part."""
+    for file in files[:-1]:
+        with suppress(SKDError):  # classifying says what is wrong with this one
+            return open_header(file, _FACTS)
+    return open_header(files[-1], _FACTS)
 
 
 def sync(path: Path) -> None:

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
+from MonaiSKD.errors import SKDError
 from MonaiSKD.pacs.clock import Clock
 from MonaiSKD.pacs.dicomweb import Client
 from MonaiSKD.pacs.incoming import Incoming, is_uid
 from MonaiSKD.pacs.log import log
-from MonaiSKD.pacs.queue import OPEN, Queue, State
+from MonaiSKD.pacs.queue import Queue, State, key_of
 from MonaiSKD.pacs.routing import Route, SeriesFacts, route, why_none
 from MonaiSKD.pacs.settings import Poll
 from MonaiSKD.pacs.trouble import Later
 
 # A number of instances that no study has.
 _NEVER = -(2**31)
+# A PACS that fails for so many studies one after the other fails for all.
+_TROUBLES = 3
 
 
 class Poller:
@@ -34,6 +37,8 @@ class Poller:
         self._client, self._queue, self._clock = client, queue, clock
         # What a study had when it last changed, and when that was seen.
         self._growing: dict[str, tuple[int, float]] = {}
+        # When the PACS failed for a study.
+        self._failed: dict[str, float] = {}
 
     def poll(self) -> int:
         """Ask once.
@@ -42,33 +47,40 @@ class Poller:
             how many studies are still being watched.
 
         Raises:
-            Later: the PACS does not answer. That it fails for one study keeps no other from being looked at.
+            Later: the PACS does not answer. That it fails for some studies keeps no other from being looked at.
         """
         found: dict[str, int] = {}
         for filters in self._filters():
             found.update(self._client.studies(filters))
         self._growing = {study: seen for study, seen in self._growing.items() if study in found}
-        for study, instances in found.items():
+        self._failed = {study: when for study, when in self._failed.items() if study in found}
+        troubles = 0
+        for study in sorted(found, key=lambda study: self._failed.get(study, float("-inf"))):
+            instances = found[study]
             if self._queue.seen(study) == instances:
                 self._growing.pop(study, None)
             elif not is_uid(study):  # it would become part of addresses and of names of files
                 fresh = self._queue.offer(study, instances, {}, "its Study Instance UID is malformed", "Mend it there")
                 _say(fresh)
             elif self._is_quiet(study, instances):
-                self._look(study, instances)
+                problem = self._look(study, instances)
+                troubles = troubles + 1 if problem is not None and not problem.counts else 0
+                if problem is not None and troubles == _TROUBLES:
+                    raise problem
         return len(self._growing)
 
-    def _look(self, study: str, instances: int) -> None:
+    def _look(self, study: str, instances: int) -> Later | None:
         try:
             series = self._client.series(study)
         except Later as problem:
-            if not problem.counts:
-                raise
-            # Listed, and looked at again each time.
+            # Listed, and looked at again each time, after those that wait for the first time.
+            self._failed[study] = self._clock.monotonic()
             _say(self._queue.offer(study, _NEVER, {}, f"its series cannot be listed: {problem.cause}", problem.remedy))
-            return
+            return problem
         offer(self._queue, self._routes, study, instances, series)
         self._growing.pop(study, None)
+        self._failed.pop(study, None)
+        return None
 
     def _is_quiet(self, study: str, instances: int) -> bool:
         now = self._clock.monotonic()
@@ -108,26 +120,40 @@ class Gatherer:
 
     def gather(self) -> None:
         """Look once."""
-        waiting = {row.study for row in self._queue.rows(OPEN)}
+        waiting = {study for _, study in self._queue.waiting()}
         moment = self._incoming.now()
         for study in self._incoming.complete(self._quiet):
             if study not in self._offered or self._incoming.changed_since(study, self._offered[study]):
-                series = self._incoming.series(study)
-                if series:
-                    offer(self._queue, self._routes, study, -self._incoming.count(study), series)
+                self._offer(study)
                 self._offered[study] = moment
             elif study not in waiting:  # nothing waits for it any more
                 self._incoming.remove(study, unless_newer_than=self._offered.pop(study))
 
+    def _offer(self, study: str) -> None:
+        instances = -self._incoming.count(study)
+        try:
+            series = self._incoming.series(study)
+        except SKDError as error:  # one that cannot be read keeps no other from being offered
+            _say(self._queue.offer(study, instances, {}, f"its images cannot be read: {error.cause}", error.remedy))
+            return
+        if series:
+            offer(self._queue, self._routes, study, instances, series, anew=True)
+
 
 def offer(
-    queue: Queue, routes: Sequence[Route], study: str, instances: int, series: Sequence[SeriesFacts]
-) -> Mapping[str, State]:
-    """Route a study and put it into the queue."""
-    routed = route(routes, [one for one in series if is_uid(one.uid)])
-    fresh = queue.offer(study, instances, routed, why_none(series))
-    _say(fresh)
-    return fresh
+    queue: Queue, routes: Sequence[Route], study: str, instances: int, series: Sequence[SeriesFacts], anew: bool = False
+) -> None:
+    """Route a study and put it into the queue, see :meth:`Queue.offer`."""
+    routed = routed_series(routes, series)
+    _say(queue.offer(study, instances, routed, why_none(series), anew=anew))
+    for row in (queue.row(key_of(study, model)) for model in routed if anew):
+        if row is not None and row.state == "answered":
+            log("ignored", study=row.key, reason="it is answered already")
+
+
+def routed_series(routes: Sequence[Route], series: Sequence[SeriesFacts]) -> Mapping[str, list[SeriesFacts]]:
+    """The series for each model; what has no proper UID is for none, since UIDs become parts of addresses and names."""
+    return route(routes, [one for one in series if is_uid(one.uid)])
 
 
 def _say(fresh: Mapping[str, State]) -> None:

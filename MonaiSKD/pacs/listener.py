@@ -14,7 +14,7 @@ from MonaiSKD.pacs.incoming import Incoming
 from MonaiSKD.pacs.log import log
 from MonaiSKD.pacs.settings import Limits, Listen
 from MonaiSKD.pacs.tls import server_context
-from MonaiSKD.pacs.trouble import Later
+from MonaiSKD.pacs.trouble import Later, not_listening
 from MonaiSKD.reading.dicom.guards import SYNTAXES
 
 SUCCESS, OUT_OF_RESOURCES, MISMATCH, NOT_UNDERSTOOD = 0x0000, 0xA700, 0xA900, 0xC000
@@ -67,10 +67,7 @@ class Listener:
                 connections=4 * settings.associations,
             )
         except OSError as error:
-            place = f"{settings.address}:{settings.port}"
-            raise SKDError(
-                place, f"cannot be listened on ({error.strerror})", "Choose another port in [listen]"
-            ) from error
+            raise not_listening(settings.address, settings.port, "listen", error) from error
         ae._servers.append(self._server)
         self.port = int(self._server.server_address[1])
         self._thread = threading.Thread(target=self._server.serve_forever, name="listener", args=(0.1,), daemon=True)

@@ -39,6 +39,7 @@ CREATE INDEX IF NOT EXISTS work_state ON work (state, step);
 CREATE INDEX IF NOT EXISTS work_step ON work (step);
 CREATE TABLE IF NOT EXISTS seen (study TEXT PRIMARY KEY, instances INTEGER NOT NULL);
 """
+_NEW = "key, study, model, state, series, images, code, reason, remedy, step, received, changed"
 
 
 @dataclass(frozen=True)
@@ -138,12 +139,13 @@ class Queue:
         routed: Mapping[str, Sequence[SeriesFacts]],
         why_not: str,
         remedy: str = "Add a [[route]] for it, or let it be",
+        anew: bool = False,
     ) -> Mapping[str, State]:
         """Take in what the rules made of a study, all of it or nothing.
 
         What is known already stays as it is, so a study may be offered any number of times. But an unanswerable row is
-        received once more where the study has other images than before, or where it had none here; and a row that is
-        not answered yet takes the series that are chosen now where they have more images.
+        received once more where images came anew, where others are chosen than before, or where it had none here; and
+        a row that is not answered yet takes the series that are chosen now where they have more images.
 
         Args:
             study: Study Instance UID.
@@ -151,49 +153,43 @@ class Queue:
             routed: the series for each model.
             why_not: the reason where there is no model at all.
             remedy: what to do about that.
+            anew: whether images came since it was offered last, be they as many as before.
 
         Returns:
             the rows that are new or received once more, by their key.
         """
-        fresh: dict[str, State] = {}
         wanted = {**routed} or {NO_MODEL: ()}
         with self._change() as step:
             if routed:
                 self._base.execute("DELETE FROM work WHERE study = ? AND model = ?", (study, NO_MODEL))
             elif self._base.execute("SELECT 1 FROM work WHERE study = ? AND model != ''", (study,)).fetchone():
                 wanted = {}
-            for model, series in wanted.items():
-                state = self._take(step, study, model, series, why_not, remedy)
-                if state is not None:
-                    fresh[key_of(study, model)] = state
+            taken = {model: self._take(step, study, model, wanted[model], why_not, remedy, anew) for model in wanted}
             self._base.execute("INSERT OR REPLACE INTO seen VALUES (?, ?)", (study, instances))
-        return fresh
+        return {key_of(study, model): state for model, state in taken.items() if state is not None}
 
     def _take(
-        self, step: int, study: str, model: str, series: Sequence[SeriesFacts], why_not: str, remedy: str
+        self, step: int, study: str, model: str, series: Sequence[SeriesFacts], why_not: str, remedy: str, anew: bool
     ) -> State | None:
         """Offer one row; gives its state where it is new or received once more."""
-        key, images = key_of(study, model), sum(one.images for one in series)
+        key, (uids, images) = key_of(study, model), _chosen(series)
         state: State = "received" if model else "unanswerable"
-        uids, row = json.dumps([one.uid for one in series]), self.row(key)
+        stored, row = json.dumps(uids), self.row(key)
         if row is None:
             reason = ("", "", "") if model else ("unsupported", why_not, remedy)
-            self._insert(key, study, model, state, uids, images, *reason, step)
+            values = (key, study, model, state, stored, images, *reason, step, self._time(), self._time())
+            self._base.execute(f"INSERT INTO work ({_NEW}) VALUES ({', '.join('?' * len(values))})", values)
             return state
+        others = (uids, images) != (row.series, row.images)
         if not model:
             if row.reason != why_not:
                 self._set(key, step, reason=why_not, remedy=remedy)
         elif row.state in OPEN and images > row.images:
-            self._set(key, step, series=uids, images=images)
-        elif row.state == "unanswerable" and (images != row.images or row.code == "not_found"):
-            self._set(key, step, state=state, series=uids, images=images, attempts=0, code="", reason="", remedy="")
+            self._set(key, step, series=stored, images=images)
+        elif row.state == "unanswerable" and (anew or others or row.code == "not_found"):
+            self._set(key, step, state=state, series=stored, images=images, attempts=0, code="", reason="", remedy="")
             return state
         return None
-
-    def _insert(self, *values: object) -> None:
-        columns = "key, study, model, state, series, images, code, reason, remedy, step, received, changed"
-        values = (*values, self._time(), self._time())
-        self._base.execute(f"INSERT INTO work ({columns}) VALUES ({', '.join('?' * len(values))})", values)
 
     def working(self, key: str) -> Row | None:
         """Somebody works on it.
@@ -209,6 +205,13 @@ class Queue:
             row = replace(row, state="working", attempts=row.attempts + (row.state == "working"))
             self._set(key, step, state=row.state, attempts=row.attempts)
         return row
+
+    def chosen(self, row: Row, series: Sequence[SeriesFacts]) -> Row:
+        """The row, which is of these series now."""
+        uids, images = _chosen(series)
+        if (uids, images) != (row.series, row.images):
+            self._move(row.key, series=json.dumps(uids), images=images)
+        return replace(row, series=uids, images=images)
 
     def answered(self, key: str, answer: str, report: str) -> None:
         """Its SR is in the PACS."""
@@ -239,6 +242,11 @@ class Queue:
             query = f"SELECT * FROM work WHERE state IN ({marks}) ORDER BY {order}"
             found = self._base.execute(query, tuple(states)).fetchall()
         return [_row(row) for row in found]
+
+    def waiting(self) -> list[tuple[str, str]]:
+        """Key and study of each open row, the longest waiting first: what is asked often, of many rows."""
+        with self._lock:
+            return self._base.execute(f"SELECT key, study FROM work WHERE state IN {OPEN} ORDER BY step").fetchall()
 
     def row(self, key: str) -> Row | None:
         """One row."""
@@ -278,6 +286,11 @@ class Queue:
                 if self._base.in_transaction:
                     self._base.execute("ROLLBACK")
                 raise
+
+
+def _chosen(series: Sequence[SeriesFacts]) -> tuple[tuple[str, ...], int]:
+    """The UIDs of series, and how many images they have."""
+    return tuple(one.uid for one in series), sum(one.images for one in series)
 
 
 def _row(values: Sequence[Any]) -> Row:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import logging
 import os
 import signal
 import sqlite3
@@ -64,6 +63,7 @@ class Service:
         self._classifiers = [
             {name: Classifier(model, threads=1) for name, model in models.items()} for _ in range(settings.workers)
         ]
+        _check_different(self._classifiers[0])
         try:
             settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._closing.callback(_locked(settings.data))
@@ -92,6 +92,7 @@ class Service:
             sender = StowSender(client)
         self._worker = Worker(
             queue=self.queue,
+            routes=settings.routes,
             incoming=self.incoming,
             data=settings.data,
             client=client,
@@ -111,7 +112,7 @@ class Service:
             threads.append(self._thread("gathering", self._repeating(self._gatherer.gather, 1.0)))
             if self._poller is not None and self.settings.poll is not None:
                 threads.append(self._thread("polling", self._repeating(self._poller.poll, self.settings.poll.every)))
-            log("started", version=_version(), open=len(self.queue.rows(OPEN)))
+            log("started", version=_version(), open=len(self.queue.waiting()))
             self.stop.wait()
             log("stopping")
             for thread in threads:
@@ -133,7 +134,7 @@ class Service:
                     break
                 self._worker.work(row, self._classifiers[0])
             whole &= self._succeeds(self._gatherer.gather)
-            return whole and not self.queue.rows(OPEN)
+            return whole and not self.queue.waiting()
 
     def _poll_twice(self) -> None:
         """What has not grown between two looks is complete."""
@@ -180,12 +181,14 @@ class Service:
     def _next(self) -> Iterator[Row | None]:
         """The row that has waited longest, for this thread alone."""
         with self._choosing:
+            row = None
             try:
-                rows = self.queue.rows(OPEN)
+                keys = (key for key, _ in self.queue.waiting())
+                key = next((key for key in keys if key not in self._busy and self._worker.is_due(key)), None)
+                row = self.queue.row(key) if key is not None else None
+                self.status.well("queue")
             except sqlite3.Error as error:
-                log("queue trouble", logging.ERROR, reason=type(error).__name__)
-                rows = []
-            row = next((row for row in rows if row.key not in self._busy and self._worker.is_due(row)), None)
+                self.status.trouble("queue", _problem(error))
             if row is not None:
                 self._busy.add(row.key)
         try:
@@ -216,11 +219,20 @@ class Service:
         return loop
 
 
+def _check_different(classifiers: Mapping[str, Classifier]) -> None:
+    """Refuse one model under two names: its reports on a study would have one UID, and only one would be sent."""
+    names: dict[str, str] = {}
+    for name, classifier in classifiers.items():
+        other = names.setdefault(classifier.model.sha256, name)
+        if other != name:
+            raise SKDError(name, f"is the same model as {other}", "Write one of them in each [[route]] of it", "model")
+
+
 def _problem(error: Exception) -> Later:
     if isinstance(error, Later):
         return error
     if isinstance(error, sqlite3.Error):
-        return Later(f"the queue cannot be written ({type(error).__name__})", "Check the disk of the data folder")
+        return Later(f"the queue cannot be used ({type(error).__name__})", "Check the disk of the data folder")
     if isinstance(error, OSError):
         return disk_trouble(error)
     return Later(f"internal error ({type(error).__name__})", "Report it")

@@ -9,6 +9,7 @@ from MonaiSKD.errors import SKDError
 DUPLICATE = 0x0111  # the PACS has that object already, which is success
 _PROCESSING_FAILURE, _SYNTAX_NOT_SUPPORTED = 0x0110, 0xC122
 FULL = (errno.ENOSPC, errno.EDQUOT)
+_PORT = (errno.EADDRINUSE, errno.EACCES)
 
 
 class Later(Exception):
@@ -44,6 +45,12 @@ def not_stored(status: int) -> Later | SKDError:
     if status == _PROCESSING_FAILURE or (status & 0xF000 == 0xC000 and status != _SYNTAX_NOT_SUPPORTED):
         return Later(cause, remedy, counts=True)
     return SKDError("the report", cause, remedy, "unsupported")
+
+
+def not_listening(address: str, port: int, table: str, error: OSError) -> SKDError:
+    """An address and port of a table of the configuration that cannot be listened on."""
+    remedy = f"{'Choose another port' if error.errno in _PORT else 'Check address'} in [{table}]"
+    return SKDError(f"{address}:{port}", f"cannot be listened on ({error.strerror})", remedy)
 
 
 def disk_trouble(error: OSError) -> Later:

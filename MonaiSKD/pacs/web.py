@@ -17,13 +17,13 @@ from collections.abc import Mapping
 
 import h11
 
-from MonaiSKD.errors import SKDError
 from MonaiSKD.pacs.clock import Rate
 from MonaiSKD.pacs.configuration import is_loopback
 from MonaiSKD.pacs.log import log
 from MonaiSKD.pacs.page import Status
 from MonaiSKD.pacs.settings import Login, Page
 from MonaiSKD.pacs.tls import server_context
+from MonaiSKD.pacs.trouble import not_listening
 
 SECONDS = 5.0  # for a request, from the connection to its last byte, and for the answer
 CONNECTIONS = 32
@@ -63,10 +63,7 @@ class WebServer:
             self._server = self._loop.run_until_complete(starting)
         except OSError as error:
             self._loop.close()
-            place = f"{settings.address}:{settings.port}"
-            raise SKDError(
-                place, f"cannot be listened on ({error.strerror})", "Choose another port in [page]"
-            ) from error
+            raise not_listening(settings.address, settings.port, "page", error) from error
         self.port = int(self._server.sockets[0].getsockname()[1])
         # What goes wrong in a connection is that connection's end, and no line in a log.
         self._loop.set_exception_handler(lambda loop, context: None)

@@ -11,10 +11,12 @@ from pathlib import Path
 from MonaiSKD.errors import SKDError
 from MonaiSKD.pacs.answers import Prepared, prepare, prepared
 from MonaiSKD.pacs.clock import Backoff, Clock
-from MonaiSKD.pacs.dicomweb import Client
+from MonaiSKD.pacs.dicomweb import Client, Taken
 from MonaiSKD.pacs.incoming import Incoming
+from MonaiSKD.pacs.intake import routed_series
 from MonaiSKD.pacs.log import log
-from MonaiSKD.pacs.queue import OPEN, Queue, Row
+from MonaiSKD.pacs.queue import Queue, Row
+from MonaiSKD.pacs.routing import Route
 from MonaiSKD.pacs.sender import Sender
 from MonaiSKD.pacs.settings import HeatMaps, Limits
 from MonaiSKD.pacs.trouble import Later, disk_trouble, too_large
@@ -26,6 +28,7 @@ class Worker:
 
     Args:
         queue: where rows are.
+        routes: the rules.
         incoming: images that were sent here.
         data: folder for images and answers under way.
         client: the PACS over DICOMweb, where there is one.
@@ -39,6 +42,7 @@ class Worker:
     def __init__(
         self,
         queue: Queue,
+        routes: Sequence[Route],
         incoming: Incoming,
         data: Path,
         client: Client | None,
@@ -48,7 +52,7 @@ class Worker:
         backoff: Backoff,
         clock: Clock,
     ) -> None:
-        self.queue, self.incoming = queue, incoming
+        self.queue, self.routes, self.incoming = queue, routes, incoming
         self.client, self.sender, self.limits, self.heat_maps = client, sender, limits, heat_maps
         self.backoff, self.clock = backoff, clock
         self._images, self._answers = data / "work", data / "outbox"
@@ -58,15 +62,15 @@ class Worker:
 
     def sweep(self) -> None:
         """Remove what a process that was killed has left; before any work begins."""
-        keys = {row.key for row in self.queue.rows(OPEN)}
+        keys = {key for key, _ in self.queue.waiting()}
         shutil.rmtree(self._images, ignore_errors=True)
         for folder in self._answers.glob("*"):
             if folder.name not in keys:
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def is_due(self, row: Row) -> bool:
+    def is_due(self, key: str) -> bool:
         """Whether a row has waited long enough."""
-        return self.clock.monotonic() >= self._due.get(row.key, float("-inf"))
+        return self.clock.monotonic() >= self._due.get(key, float("-inf"))
 
     def work(self, row: Row, classifiers: Mapping[str, Classifier]) -> None:
         """Answer one row, or note why not. Whatever happens, the row is not lost.
@@ -143,13 +147,21 @@ class Worker:
             return folders
         if self.client is None:
             raise SKDError("the study", "its images are not here any more", "Send them again", "not_found")
-        folders, taken = [self._images / row.key / str(number) for number in range(len(row.series))], 0
+        row, taken = self._as_listed(row, self.client), Taken()
+        folders = [self._images / row.key / str(number) for number in range(len(row.series))]
         for series, folder in zip(row.series, folders, strict=True):
             taken = self.client.retrieve(row.study, series, folder, self.incoming.room, taken)
-        came = len(_sizes(folders))
-        if came < row.images:
-            raise Later(f"the PACS sent {came} of its {row.images} images", "Look into its log", counts=True)
+        if taken.images < row.images:
+            raise Later(f"the PACS sent {taken.images} of its {row.images} images", "Look into its log", counts=True)
         return folders
+
+    def _as_listed(self, row: Row, client: Client) -> Row:
+        """The row with what the PACS has now: since it was made, images may be gone, or other series be there."""
+        series = routed_series(self.routes, client.series(row.study)).get(row.model)
+        if not series:
+            cause = "the PACS has no series for this model any more"
+            raise SKDError("the study", cause, "Look there for what became of it", "not_found")
+        return self.queue.chosen(row, series)
 
     def _clean(self, row: Row) -> None:
         """Remove what the row alone needed; images that were sent here may be another model's, too."""

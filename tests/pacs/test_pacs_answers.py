@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pacs_studies import bomb, content, deflated_file, grey, radiograph, volume, write
+from pacs_studies import bomb, content, deflated_file, encoded, grey, radiograph, volume, write
 from tinymodel import write_tiny_model
 
 pytest.importorskip("requests", reason="the extra `pacs` is not installed")
@@ -70,6 +70,22 @@ def test_a_series_without_the_uids_of_a_reference_is_left_out_of_the_answer_too(
     both = prepare(classifier, study, [tmp_path / "axial", tmp_path / "other"], tmp_path / "both")
     assert both.text.startswith(f"{alone.text}; 1 further without an answer (")
     assert len(read_report(both.files[-1])) == 2
+
+
+@pytest.mark.parametrize("as_bytes", [content, encoded])  # with preamble, and without
+def test_images_of_others_are_not_reported_on_whatever_they_are_stored_in(tmp_path, as_bytes):
+    model = Classifier(write_tiny_model(tmp_path / "cxr.onnx"), threads=1)
+    folder = tmp_path / "series"
+    folder.mkdir()
+    first = radiograph(grey(0.3), PatientID="", PatientName="Ashgrove^Imaginary")
+    (folder / "0.dcm").write_bytes(as_bytes(first))
+    assert prepare(model, first.StudyInstanceUID, [folder], tmp_path / "out").text == "dark, 0.70"
+    with pytest.raises(SKDError, match="holds images of another study"):
+        prepare(model, "1.2.3", [folder], tmp_path / "out")
+    second = radiograph(grey(0.3), study=first.StudyInstanceUID, PatientID="")
+    (folder / "1.dcm").write_bytes(as_bytes(second))
+    with pytest.raises(SKDError, match="holds images of several patients"):
+        prepare(model, first.StudyInstanceUID, [folder], tmp_path / "out")
 
 
 BOMBED = """

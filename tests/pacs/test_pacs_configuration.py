@@ -145,6 +145,7 @@ series = "largest"
         ("[poll]", "[answer]\nby = 'store'\n[poll]", "line 5: answer.host: is missing"),
         ("[poll]", "[page]\naddress = '0.0.0.0'\n[poll]", "line 5: page: is open to others at 0.0.0.0 without a login"),
         ('modality = "DX"', "", "line 6: route.modality: is missing"),
+        ('modality = "DX"', "modality = []", "line 8: route.modality: is empty, so that no series fits"),
         ('modality = "DX"', 'modality = ["dx"]', "line 8: route.modality: holds 'dx', not a code in capitals"),
         (
             'modality = "DX"',
@@ -173,6 +174,19 @@ def test_a_secret_is_in_no_message(written, monkeypatch):
     monkeypatch.setenv("SKD_TEST_PASSWORD", "hush")
     text = SMALLEST.replace("[poll]", 'password = { env = "SKD_TEST_PASSWORD" }\n[poll]')
     assert "hush" not in refusal(written(text))
+
+
+def test_an_empty_secret_is_refused(written, tmp_path):
+    (tmp_path / "secret").write_text(" \n")
+    text = SMALLEST.replace("[poll]", 'token = { file = "secret" }\n[poll]')
+    assert "dicomweb.token.file: names a file that holds nothing" in refusal(written(text))
+
+
+def test_a_folder_that_is_called_as_a_bundle_does_not_hide_it(written, tmp_path):
+    (tmp_path / "chest_xray").mkdir()
+    assert read_settings(written(SMALLEST)).routes[0].file == ""
+    inside = SMALLEST.replace('"chest_xray"', '"./chest_xray"')
+    assert read_settings(written(inside)).routes[0].file == str(tmp_path / "chest_xray")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from MonaiSKD.errors import SKDError
 from MonaiSKD.pacs import dicomweb, multipart
 from MonaiSKD.pacs.clock import Rate, SystemClock
-from MonaiSKD.pacs.dicomweb import Client
+from MonaiSKD.pacs.dicomweb import Client, Taken
 from MonaiSKD.pacs.settings import DicomWeb, Limits, Login, Secret
 from MonaiSKD.pacs.trouble import Later
 
@@ -103,7 +103,7 @@ def no_limit(more):
 
 def test_a_series_is_written_part_by_part(server, client, tmp_path):
     server.reply = replying(200, whole(b"one", b"two" * 100_000), KIND)
-    assert client().retrieve("1.2", "1.3", tmp_path / "a", no_limit, 10) == 300_013
+    assert client().retrieve("1.2", "1.3", tmp_path / "a", no_limit, Taken(2, 10)) == Taken(4, 300_013)
     assert [file.read_bytes() for file in sorted((tmp_path / "a").iterdir())] == [b"one", b"two" * 100_000]
     assert server.requests[0][0] == "/dicom-web/studies/1.2/series/1.3"
 
@@ -145,6 +145,14 @@ def test_too_much_is_refused_before_it_is_on_the_disk(server, client, tmp_path, 
     assert cause in caught.value.cause
     assert caught.value.code == "too_large"
     assert sum(file.stat().st_size for file in (tmp_path / "a").iterdir()) <= 4000
+
+
+def test_the_images_of_all_series_of_a_study_are_counted(server, client, tmp_path):
+    server.reply = replying(200, whole(b"one", b"two"), KIND)
+    asking = client(Limits(study_images=3))
+    taken = asking.retrieve("1.2", "1.3", tmp_path / "a", no_limit)
+    with pytest.raises(SKDError, match="more than 3 images"):
+        asking.retrieve("1.2", "1.4", tmp_path / "b", no_limit, taken)
 
 
 def test_a_server_that_drips_does_not_hold_a_worker_for_ever(server, client, tmp_path):
@@ -286,9 +294,9 @@ def test_https_with_an_unknown_certificate_fails(server, client):
 
 
 @pytest.mark.parametrize(("said", "number"), [("12", 12), ("many", -1), ("²", -1), ("9" * 5000, -1)])
-def test_a_number_that_is_none_and_a_false_character_set_hide_no_study(server, client, said, number):
+def test_a_number_that_is_none_and_a_false_character_hide_no_study(server, client, said, number):
     entry = {"0020000D": {"Value": ["1.2"]}, "00201208": {"Value": [said]}, "0008103E": {"Value": ["Thorax"]}}
-    server.reply = replying(200, json.dumps([entry]).encode().replace(b"Thorax", b"Sch\xe4del"))
+    server.reply = replying(200, json.dumps([entry]).encode().replace(b"Thorax", b"Sch\xe4del\tap"))
     assert list(client().studies({})) == [("1.2", number)]
     (only,) = client().series("1.2")
-    assert (only.description, only.images) == ("Sch\ufffddel", 1)
+    assert (only.description, only.images) == ("Sch\ufffddel\tap", 1)

@@ -33,7 +33,7 @@ class Pacs:
     """The answers of a PACS, and what it was asked."""
 
     def __init__(self):
-        self.found, self.asked, self.described, self.broken = {}, [], 0, set()
+        self.found, self.asked, self.described, self.broken, self.counts = {}, [], 0, set(), True
 
     def studies(self, filters):
         self.asked.append(dict(filters))
@@ -42,7 +42,7 @@ class Pacs:
     def series(self, study):
         self.described += 1
         if study in self.broken:
-            raise Later("HTTP status 500", "Look into the log", counts=True)
+            raise Later("HTTP status 500", "Look into the log", self.counts)
         return [SeriesFacts(f"{study}.1", "DX", images=self.found[study])]
 
 
@@ -161,8 +161,10 @@ def test_after_a_restart_what_was_sent_is_found_again(queue, clock, tmp_path):
     assert again.complete(60) == [image.StudyInstanceUID]
 
 
-def test_a_study_that_the_pacs_cannot_describe_hides_no_other(queue, clock):
+@pytest.mark.parametrize("counts", [True, False])  # HTTP status 500; a time that ran out, or status 504
+def test_a_study_that_the_pacs_cannot_describe_hides_no_other(queue, clock, counts):
     pacs = Pacs()
+    pacs.counts = counts
     pacs.found = {"1.2": 1, "1.3": 1}
     pacs.broken = {"1.2"}
     poller = Poller(Poll(quiet=0), ROUTES, pacs, queue, clock)
@@ -173,6 +175,60 @@ def test_a_study_that_the_pacs_cannot_describe_hides_no_other(queue, clock):
     pacs.broken = set()
     poller.poll()  # it is looked at each time
     assert {row.study: row.state for row in queue.rows()} == {"1.2": "received", "1.3": "received"}
+
+
+def test_a_pacs_that_fails_for_all_is_left_alone_and_no_study_keeps_the_others_for_ever(queue, clock):
+    pacs = Pacs()
+    pacs.found = dict.fromkeys(("1.1", "1.2", "1.3", "1.4", "1.5"), 1)
+    pacs.broken, pacs.counts = set(pacs.found) - {"1.5"}, False
+    poller = Poller(Poll(quiet=0), ROUTES, pacs, queue, clock)
+    with pytest.raises(Later, match="500"):
+        poller.poll()
+    assert pacs.described == 3
+    with pytest.raises(Later, match="500"):
+        poller.poll()
+    assert [row.study for row in queue.rows(["received"])] == ["1.5"]
+
+
+def test_a_study_that_is_corrected_and_sent_again_is_looked_at_again(queue, clock, tmp_path, caplog):
+    incoming = Incoming(tmp_path / "incoming", 0, clock)
+    gatherer = Gatherer(0, ROUTES, incoming, queue)
+    image = radiograph(grey(0.5), BodyPartExamined="HAND")
+    key = key_of(image.StudyInstanceUID, "chest_xray")
+
+    def send():
+        clock.seconds += 1
+        incoming.keep(content(image), image.SOPInstanceUID)
+        gatherer.gather()
+
+    send()
+    queue.unanswerable(key, "wrong_body_part", "is of the body part HAND", "Give a chest radiograph")
+    image.BodyPartExamined = "CHEST"
+    send()  # the same UIDs, and as many
+    assert queue.row(key).state == "received"
+    gatherer.gather()
+    assert incoming.count(image.StudyInstanceUID) == 1
+    queue.answered(key, "x", "2.25.1")
+    with caplog.at_level("INFO"):
+        send()
+    assert f'"event": "ignored", "study": "{key}"' in caplog.text
+
+
+def test_files_that_cannot_be_read_hide_no_study_and_no_image(queue, clock, tmp_path):
+    incoming = Incoming(tmp_path / "incoming", 0, clock)
+    image = radiograph(grey(0.5))
+    incoming.keep(content(image), image.SOPInstanceUID)
+    (incoming.folder / image.StudyInstanceUID / image.SeriesInstanceUID / "0.dcm").touch()
+    empty = incoming.folder / "1.1" / "1.1.1" / "1.dcm"
+    empty.parent.mkdir(parents=True)
+    empty.touch()
+    gatherer = Gatherer(0, ROUTES, incoming, queue)
+    gatherer.gather()
+    rows = {row.study: row for row in queue.rows()}
+    assert (rows[image.StudyInstanceUID].state, rows[image.StudyInstanceUID].images) == ("received", 2)
+    assert rows["1.1"].reason.startswith("its images cannot be read: cannot be decoded as DICOM")
+    gatherer.gather()
+    assert incoming.complete(0) == [image.StudyInstanceUID]
 
 
 def test_a_series_that_comes_before_the_answer_is_in_it(queue, clock, tmp_path):

@@ -21,6 +21,7 @@ from pynetdicom import AE
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import encode
 
+from MonaiSKD.errors import SKDError
 from MonaiSKD.pacs.log import quieten
 from MonaiSKD.pacs.settings import Limits, Tls
 
@@ -204,7 +205,13 @@ def raw(port, sent, seconds=10):
 
 
 @pytest.mark.parametrize(
-    "head", [struct.pack(">BBL", 0x01, 0, 2**32 - 1), struct.pack(">BBL", 0x04, 0, 2**31), b"GET / "]
+    "head",
+    [
+        struct.pack(">BBL", 0x01, 0, 2**32 - 1),
+        struct.pack(">BBL", 0x04, 0, 2**31),
+        struct.pack(">BBL", 0x04, 0, 2**24),  # less than an object may have, but not in one unit
+        b"GET / ",
+    ],
 )
 def test_a_unit_of_impossible_size_or_kind_is_answered_with_an_abort(listener, head):
     server, _ = listener()
@@ -247,6 +254,29 @@ def test_one_byte_now_and_then_does_not_keep_a_connection(listener):
             except ConnectionError:
                 break
     assert time.monotonic() - start < 6
+
+
+@pytest.mark.parametrize(("size", "held"), [(16_000, True), (10, False), (0, False)])
+def test_a_message_that_comes_in_slow_units_does_not_keep_an_association(listener, size, held):
+    server, _ = listener(timeout=1.0)
+    association = associated(server.port)
+    connection = association.dul.socket.socket
+    # A part of a command that is not the last one; the smallest unit has none.
+    part = struct.pack(">LBB", size + 2, 1, 1) + bytes(size) if size else b""
+    with contextlib.suppress(OSError):  # it is closed
+        for _ in range(6):
+            connection.sendall(struct.pack(">BBL", 0x04, 0, len(part)) + part)
+            time.sleep(0.4)
+    assert association.is_established is held
+    association.abort()
+
+
+@pytest.mark.parametrize(("free", "remedy"), [(True, "Check address in"), (False, "Choose another port in")])
+def test_what_to_do_about_an_address_that_cannot_be_listened_on(listener, free, remedy):
+    server, _ = listener()
+    with pytest.raises(SKDError, match="cannot be listened on") as caught:
+        listener(**{"address": "192.0.2.1"} if free else {"port": server.port})
+    assert caught.value.remedy == f"{remedy} [listen]"
 
 
 def test_more_associations_than_allowed_are_rejected(listener):

@@ -59,6 +59,11 @@ def test_unanswerable_ones_come_back_with_other_images_or_when_told(queue):
     (key,) = queue.offer("1.2", 2, CXR, "")
     queue.unanswerable(key, "damaged", "it is cut off", "Send it again")
     assert queue.offer("1.2", 3, CXR, "") == {}  # another series has grown
+    assert queue.offer("1.2", 3, CXR, "", anew=True) == {key: "received"}  # as many images, which came again
+    queue.unanswerable(key, "damaged", "it is cut off", "Send it again")
+    other = {"chest_xray": [SeriesFacts("1.2.2", "DX", images=2)]}
+    assert queue.offer("1.2", 3, other, "") == {key: "received"}
+    queue.unanswerable(key, "damaged", "it is cut off", "Send it again")
     more = {"chest_xray": [SeriesFacts("1.2.1", "DX", images=3)]}
     assert queue.offer("1.2", 4, more, "") == {key: "received"}
     assert (queue.row(key).state, queue.row(key).images, queue.row(key).reason) == ("received", 3, "")
@@ -88,6 +93,7 @@ def test_the_longest_waiting_comes_first_whatever_the_clock_says(tmp_path):
     assert [row.study for row in queue.rows(OPEN)] == ["1.1", "1.2", "1.3"]
     queue.retrying(key_of("1.1", "chest_xray"), "PACS down", "Wait", 0)
     assert [row.study for row in queue.rows(OPEN)] == ["1.2", "1.3", "1.1"]
+    assert queue.waiting() == [(key_of(study, "chest_xray"), study) for study in ("1.2", "1.3", "1.1")]
     assert [row.study for row in queue.rows(OPEN, last=2)] == ["1.1", "1.3"]
     assert queue.counts() == {"received": 2, "working": 0, "retrying": 1, "answered": 0, "unanswerable": 0}
 

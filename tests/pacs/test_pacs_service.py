@@ -1,6 +1,11 @@
 """Several workers over one queue; real models, images and sockets."""
 
+import json
+import shutil
+import sqlite3
 import threading
+import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,6 +17,7 @@ from pacs_studies import content, grey, volume
 from pynetdicom import AE, evt
 from tinymodel import write_tiny_model
 
+from MonaiSKD.errors import SKDError
 from MonaiSKD.pacs.routing import Route
 from MonaiSKD.pacs.service import Service
 from MonaiSKD.pacs.settings import Answer, Limits, Listen, Peer, Settings
@@ -67,7 +73,7 @@ def test_workers_classify_volumes_at_the_same_time(service, monkeypatch):
 
 
 def test_a_study_that_is_done_with_while_another_worker_chooses_is_not_chosen_again(service, monkeypatch):
-    first, all_rows = service._next(), service.queue.rows
+    first, waiting = service._next(), service.queue.waiting
     row = first.__enter__()
 
     def finish():
@@ -76,14 +82,14 @@ def test_a_study_that_is_done_with_while_another_worker_chooses_is_not_chosen_ag
 
     finishing = threading.Thread(target=finish)
 
-    def slow_rows(states):
+    def slowly():
         """The rows as they are; until they are looked at, the first worker is done with its own."""
-        rows = all_rows(states)
+        keys = waiting()
         finishing.start()
         finishing.join(0.5)
-        return rows
+        return keys
 
-    monkeypatch.setattr(service.queue, "rows", slow_rows)
+    monkeypatch.setattr(service.queue, "waiting", slowly)
     with service._next() as other:
         assert other.key != row.key
     finishing.join()
@@ -98,3 +104,33 @@ def test_a_row_from_an_old_list_is_not_answered_again(service):
         service._worker.work(row, service._classifiers[0])
     assert len(service.reports) == 2
     assert {row.state for row in service.queue.rows()} == {"answered"}
+
+
+def test_a_queue_that_cannot_be_read_is_said_once(service, tmp_path, caplog):
+    other = sqlite3.connect(tmp_path / "data" / "queue.sqlite")
+    other.execute("ALTER TABLE work RENAME TO elsewhere")
+
+    def said(event):
+        lines = [json.loads(record.message) for record in caplog.records if record.name == "MonaiSKD.pacs"]
+        return [line for line in lines if line["event"] == event and line["what"] == "queue"]
+
+    running = threading.Thread(target=partial(service._answer_all, service._classifiers[0]))
+    with caplog.at_level("INFO"):
+        running.start()
+        try:
+            time.sleep(1)
+            assert len(said("trouble")) == 1
+            other.execute("ALTER TABLE elsewhere RENAME TO work")
+            wait_for(lambda: said("trouble over"), 10)
+        finally:
+            other.close()
+            service.stop.set()
+            running.join()
+
+
+def test_one_model_under_two_names_is_refused(tmp_path):
+    first, second = write_tiny_model(tmp_path / "one.onnx"), tmp_path / "two.onnx"
+    shutil.copy(first, second)
+    routes = (Route("one", ("DX",), file=str(first)), Route("two", ("CR",), file=str(second)))
+    with pytest.raises(SKDError, match="two: is the same model as one"):
+        Service(Settings(tmp_path / "data", routes, Answer(Peer("127.0.0.1", 1, "PACS"))))

@@ -16,7 +16,7 @@ from dicomweb_client.api import DICOMwebClient
 from pacs_servers import ROOT, Orthanc, free_port, wait_for
 from pacs_studies import MR, NAME, content, grey, radiograph, volume, write
 from pydicom.sr.codedict import codes
-from requests import Session, post
+from requests import Session, delete, post
 
 from MonaiSKD.reporting.dicom_sr import read_report
 
@@ -147,6 +147,21 @@ def test_what_cannot_be_answered_is_listed_with_the_reason(orthanc, program):
     assert service.run("retry").stdout.count("received") == 3
     assert {row["state"] for row in settled(service, 4)} == {"unanswerable"}
     assert service.run("retry", "nokey").returncode == 2
+
+
+def test_a_series_that_was_replaced_in_the_pacs_is_answered_when_told_to_retry(orthanc, program):
+    cut = radiograph(grey(0.5))
+    cut.PixelData = cut.PixelData[:100]
+    put(orthanc, [cut])
+    service = program(by_web(orthanc))
+    assert service.run("run", "--once").returncode == 0
+    assert [(row["state"], row["code"]) for row in service.rows()] == [("unanswerable", "damaged")]
+    (name,) = orthanc.get("/series")
+    delete(f"http://127.0.0.1:{orthanc.http}/series/{name}", auth=(orthanc.user, orthanc.password), timeout=20)
+    put(orthanc, [radiograph(grey(0.3), study=cut.StudyInstanceUID)])  # as many images, so that polling sees no change
+    service.run("retry")
+    assert service.run("run", "--once").returncode == 0
+    assert [row["state"] for row in service.rows()] == ["answered"]
 
 
 def test_of_several_series_each_or_the_largest(orthanc, program, tmp_path):

@@ -2,6 +2,7 @@
 
 import contextlib
 import sqlite3
+from collections import Counter
 from datetime import datetime, timedelta, timezone
 
 import pydicom
@@ -14,6 +15,7 @@ pytest.importorskip("requests", reason="the extra `pacs` is not installed")
 from MonaiSKD.errors import SKDError
 from MonaiSKD.pacs.answers import prepare, prepared
 from MonaiSKD.pacs.clock import Backoff
+from MonaiSKD.pacs.dicomweb import Taken
 from MonaiSKD.pacs.incoming import Incoming
 from MonaiSKD.pacs.intake import Gatherer
 from MonaiSKD.pacs.queue import Queue
@@ -22,6 +24,8 @@ from MonaiSKD.pacs.settings import Limits
 from MonaiSKD.pacs.trouble import Later
 from MonaiSKD.pacs.worker import Worker
 from MonaiSKD.runtime import Classifier
+
+ROUTES = [Route("cxr", ("DX",))]
 
 
 class Clock:
@@ -56,11 +60,12 @@ class Desk:
         self.queue = Queue(folder / "queue.sqlite", self.clock.now)
         self.incoming = Incoming(folder / "incoming", 0, self.clock)
         self.incoming.keep(content(image), image.SOPInstanceUID)
-        Gatherer(0, [Route("cxr", ("DX",))], self.incoming, self.queue).gather()
+        Gatherer(0, ROUTES, self.incoming, self.queue).gather()
         self.classifiers = {"cxr": Classifier(write_tiny_model(folder / "cxr.onnx"), threads=1)}
         self.limits = limits or Limits(free_bytes=0)
         self.worker = Worker(
             queue=self.queue,
+            routes=ROUTES,
             incoming=self.incoming,
             data=folder,
             client=None,
@@ -77,7 +82,7 @@ class Desk:
         return row
 
     def work(self):
-        assert self.worker.is_due(self.row)
+        assert self.worker.is_due(self.row.key)
         self.worker.work(self.row, self.classifiers)
         return self.row
 
@@ -120,10 +125,10 @@ def test_waiting_is_longer_each_time_and_no_clock_shortens_it(desk):
         row = desk.work()
         assert (row.state, row.reason, row.attempts) == ("retrying", "the PACS is down", 0)
         desk.clock.day += timedelta(days=900)
-        assert not desk.worker.is_due(row)
+        assert not desk.worker.is_due(row.key)
         desk.clock.day -= timedelta(days=1900)
         desk.clock.seconds += wait - 1
-        assert not desk.worker.is_due(row)
+        assert not desk.worker.is_due(row.key)
         desk.clock.seconds += 1
     assert desk.work().state == "answered"
     assert len(desk.sender.sent) == 1
@@ -233,16 +238,24 @@ def test_images_of_two_patients_in_one_study_are_not_reported_on(tmp_path):
 
 
 class Pacs:
-    """A DICOMweb server that sends what it is given, whatever was asked for, and shows what the sender was sent."""
+    """A DICOMweb server that has what it is given, whatever study is asked for, and shows what the sender was sent.
 
-    def __init__(self, desk, images):
-        self.images, self.desk = images, desk
+    Of each series it lists as many images more as it has lost.
+    """
+
+    def __init__(self, desk, images, lost=0):
+        self.images, self.desk, self.lost = images, desk, lost
+
+    def series(self, study):
+        counts = Counter(image.SeriesInstanceUID for image in self.images)
+        return [SeriesFacts(uid, "DX", images=count + self.lost) for uid, count in counts.items()]
 
     def retrieve(self, study, series, folder, room, taken):
         folder.mkdir(parents=True)
-        for number, image in enumerate(self.images):
+        images = [image for image in self.images if image.SeriesInstanceUID == series]
+        for number, image in enumerate(images):
             (folder / f"{number}.dcm").write_bytes(content(image))
-        return taken
+        return Taken(taken.images + len(images))
 
     def holds(self, study, series, instance):
         return any(one.SOPInstanceUID == instance for files in self.desk.sender.sent for one in files)
@@ -262,13 +275,33 @@ def test_a_part_of_the_images_is_not_answered_for_the_whole(tmp_path):
     second.SeriesInstanceUID, second.PatientID = image.SeriesInstanceUID, image.PatientID
     routed = {"cxr": [SeriesFacts(image.SeriesInstanceUID, "DX", images=2)]}
     desk.queue.offer(image.StudyInstanceUID, 2, routed, "")  # the PACS has two; here, there is one
-    desk.worker.client = Pacs(desk, [image])
+    desk.worker.client = Pacs(desk, [image], lost=1)
     row = desk.work()
     assert (row.state, row.reason) == ("retrying", "the PACS sent 1 of its 2 images")
     assert not list(desk.folder.glob("work/*"))  # so that waiting studies do not fill the disk
     desk.worker.client = Pacs(desk, [image, second])
     desk.clock.seconds += 1000
     assert desk.work().answer == "dark, 0.70; dark, 0.70"
+
+
+@pytest.mark.parametrize("images", [0, 1, 2, 3])
+def test_the_answer_is_of_what_the_pacs_has_now_not_of_what_it_had(tmp_path, images):
+    first = radiograph(grey(0.3))
+    desk = Desk(tmp_path, first)
+    desk.incoming.remove(desk.row.study)
+    gone = {"cxr": [SeriesFacts("1.2.3", "DX", images=1), SeriesFacts("1.2.4", "DX", images=1)]}
+    desk.queue.offer(desk.row.study, 2, gone, "")
+    there = [radiograph(grey(0.3), study=first.StudyInstanceUID) for _ in range(images)]
+    desk.worker.client = Pacs(desk, there)
+    row = desk.work()
+    assert (set(row.series), row.images) == (
+        ({image.SeriesInstanceUID for image in there}, images) if images else ({"1.2.3", "1.2.4"}, 2)
+    )
+    if images:
+        assert (row.state, row.answer) == ("answered", "; ".join(["dark, 0.70"] * images))
+    else:
+        assert (row.state, row.reason) == ("unanswerable", "the PACS has no series for this model any more")
+        assert desk.queue.offer(row.study, 2, gone, "") == {row.key: "received"}  # they are there again
 
 
 def test_a_study_sent_here_has_the_limits_of_one_that_is_retrieved(tmp_path):
@@ -294,5 +327,5 @@ def test_images_that_are_gone_may_be_sent_again(tmp_path):
     desk.incoming.remove(desk.row.study)
     assert desk.work().reason == "its images are not here any more"
     desk.incoming.keep(content(image), image.SOPInstanceUID)
-    Gatherer(0, [Route("cxr", ("DX",))], desk.incoming, desk.queue).gather()
+    Gatherer(0, ROUTES, desk.incoming, desk.queue).gather()
     assert desk.work().state == "answered"
