@@ -33,7 +33,6 @@ _NUMBERS = {
     ),
     "[0, inf)": (
         "weight_decay", "features", "similarities", "teacher_logits", "skd", "ramp_epochs", "mixup", "cutmix",
-        "augmentation",
     ),
     "[0, 1)": ("label_start", "ema_decay", "smoothing", "drop_path_rate"),
     "(0, 1]": ("sensitivity",),
@@ -94,6 +93,7 @@ def _rules() -> dict[str, _Rule]:
     rules |= dict.fromkeys(_SWITCHES, (lambda value: isinstance(value, bool), "true or false"))
     rules |= dict.fromkeys(_NAMES, (lambda value: isinstance(value, str), "a name"))
     rules |= dict.fromkeys(_PATHS, (lambda value: value is None or isinstance(value, str), "a path, or null"))
+    rules["augmentation"] = (_strengthens, "a number in [0, inf), or two: for rotation and height, and for width")
     rules["selection"] = (_selects, "; ".join(f"{name}: {_either(values)}" for name, values in _SELECTION.items()))
     return rules
 
@@ -105,6 +105,11 @@ def _lies_in(interval: str, kind: Any, value: Any) -> bool:
     return (value > low or (value == low and interval[0] == "[")) and (
         value < high or (value == high and interval[-1] == "]")
     )
+
+
+def _strengthens(value: Any) -> bool:
+    values = value if isinstance(value, Sequence) and len(value) == 2 else [value]
+    return all(_lies_in("[0, inf)", (int, float), one) for one in values)
 
 
 def _selects(value: Any) -> bool:

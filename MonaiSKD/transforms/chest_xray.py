@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from monai.transforms import Compose
 
 from MonaiSKD.transforms.common import augmentation
 
 
-def chest_xray(image_size: int, strength: float = 1.0) -> Compose:
+def chest_xray(image_size: int, strength: float | Sequence[float] = 1.0) -> Compose:
     """Augmentation of canonical chest radiographs under the key "image" (see :func:`~.common.augmentation`)."""
     return augmentation(
         degrees=10,

@@ -2,8 +2,8 @@
 
 Strengths are severities 1, 3 and 5 of published scales: noise, JPEG and contrast of MedMNIST-C's ChestMNIST (Di Salvo
 et al. 2024, arXiv 2406.17536), blur of ImageNet-C (Hendrycks and Dietterich 2019, arXiv 1903.12261). Rotation and crop
-are in neither; theirs are our choice: the first strength lies within what augmentation shows the networks, the last
-far outside.
+are in neither; theirs are our choice: the first rotation lies within what augmentation shows the networks, the last far
+outside. A crop is shown in no training that stretches images along one axis only (`augmentation` of [1, 0]).
 """
 
 from __future__ import annotations

@@ -40,6 +40,10 @@ def test_the_bundles_own_recipes_pass_and_so_does_the_demo(bundle):
         ("unlabeled_in", "feature", "features or all"),
         ("precision", "half", "auto, float32, bfloat16 or float16"),
         ("export", "fp16", "null, float32, float16 or int8"),
+        ("augmentation", -1, r"a number in \[0, inf\), or two"),
+        ("augmentation", [1, "0"], "a number"),
+        ("augmentation", [1, 0, 0], "a number"),
+        ("augmentation", "11", "a number"),
         ("selection", {"width": "narrow"}, "depth: .*; width: uniform, consecutive"),
         ("selection", {"phase": 1}, "depth: first, uniform or ends"),
         ("quiet", "yes", "true or false"),
@@ -55,6 +59,11 @@ def test_a_wrong_value_is_refused_with_those_that_are_right(name, value, remedy)
 @pytest.mark.parametrize("value", [None, "float32", "float16", "int8"])
 def test_every_way_to_export_passes(value):
     check_recipe({**RECIPE, "export": value})
+
+
+@pytest.mark.parametrize("value", [0, 1.5, [1, 0], (2.0, 2.0)])
+def test_augmentation_is_one_factor_or_two(value):
+    check_recipe({**RECIPE, "augmentation": value})
 
 
 def test_entries_that_are_unknown_or_absent_are_refused():

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from monai.transforms import RandAffined
 from PIL import Image
 
 from MonaiSKD.errors import SKDError
@@ -60,17 +61,32 @@ def test_only_modalities_with_mirror_symmetry_are_mirrored_and_none_is_turned_ov
     assert (15 < left < 45) if flips else left >= 58
 
 
-@pytest.mark.parametrize("augmentation", [chest_xray, lung_ct, brain_mri])
-def test_the_strength_moves_an_image_as_many_times_as_far(augmentation):
+def moved(augmentation, strength):
+    """Deviations of place and of size along rows and columns: 200 views of a square in the middle, geometry alone."""
     image = torch.zeros(1, 96, 96)
-    image[0, 44:52, 44:52] = 1.0
+    image[0, 36:60, 36:60] = 1.0
+    (affine,) = [step for step in augmentation(96, strength).transforms if isinstance(step, RandAffined)]
+    affine.set_random_state(seed=2)
+    views = [torch.as_tensor(affine({"image": image})["image"])[0] > 0.5 for _ in range(200)]
+    centres, sizes = [], []
+    for view in views:
+        places = view.nonzero().double()
+        centres.append(places.mean(0))
+        sizes.append(places.std(0))
+    return torch.stack(centres).std(0), torch.stack(sizes).std(0)
 
-    def shifts(strength):
-        augment = augmentation(96, strength)
-        augment.set_random_state(seed=2)
-        rows = torch.arange(96.0)
-        views = [torch.as_tensor(augment({"image": image})["image"])[0] > 0.5 for _ in range(60)]
-        return torch.tensor([(view.sum(1) * rows).sum() / view.sum() for view in views if view.any()]).sub(47.5).std()
 
-    assert shifts(0.0) < 1.0
-    assert 1.6 < shifts(2.0) / shifts(1.0) < 2.6
+@pytest.mark.parametrize("augmentation", [chest_xray, lung_ct, brain_mri])
+def test_images_move_and_grow_along_both_axes_as_many_times_as_far(augmentation):
+    assert all((deviation < 1.0).all() for deviation in moved(augmentation, 0.0))
+    single, double = moved(augmentation, 1.0), moved(augmentation, 2.0)
+    for one, two in zip(single, double, strict=True):
+        assert 0.8 < one[0] / one[1] < 1.25
+        assert ((two / one > 1.6) & (two / one < 2.6)).all()
+
+
+def test_a_second_strength_of_zero_leaves_the_columns_alone():
+    # Rotation and one shear remain, which hardly move or widen what lies in the middle.
+    shifts, sizes = moved(chest_xray, (1.0, 0.0))
+    assert shifts[1] < 0.2 * shifts[0]
+    assert sizes[1] < 0.2 * sizes[0]
