@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Literal, TextIO
 
 from MonaiSKD import events
 from MonaiSKD.errors import SKDError
-from MonaiSKD.files import check_writable
+from MonaiSKD.files import check_writable, output_file
 from MonaiSKD.reading.sources import Source, find_sources
 from MonaiSKD.reporting.json_lines import to_json
-from MonaiSKD.reporting.sentences import NOT_CLINICAL, Totals, printable
+from MonaiSKD.reporting.sentences import NOT_CLINICAL, Totals, cause, printable
 from MonaiSKD.reporting.text import format_failure, format_result, format_totals
 from MonaiSKD.runtime import Classifier, Failure, Result
 
@@ -56,6 +58,7 @@ def classify(
     *,
     recursive: bool = False,
     gather: bool = False,
+    kept: Sequence[str | os.PathLike[str]] = (),
     out: TextIO | None = None,
     err: TextIO | None = None,
 ) -> Totals:
@@ -67,6 +70,7 @@ def classify(
         wishes: the outputs.
         recursive: whether folders below the named ones are walked, too.
         gather: whether DICOM files that are named one by one are joined by series.
+        kept: files that no output may replace, besides what is classified: the model's, lists of paths.
         out: where answers go; standard output by default.
         err: where progress and notes go; standard error by default.
 
@@ -74,7 +78,7 @@ def classify(
         how many inputs ended where; `failed` counts those without an answer.
 
     Raises:
-        SKDError: there is nothing to classify, or an output cannot be written.
+        SKDError: there is nothing to classify, or an output cannot be written or would replace what is read.
     """
     out, err = out or sys.stdout, err or sys.stderr
     skipped: list[str] = []
@@ -83,7 +87,7 @@ def classify(
     if not sources:
         remedy = "Name files, or folders that hold images; folders below them are walked with --recursive"
         raise SKDError(", ".join(map(str, paths)), "there is no image", remedy, code="not_found")
-    _check_outputs(wishes)
+    wishes = _check_outputs(wishes, chain(kept, paths, (file for source in sources for file in source.files)))
     events.emit("total", inputs=len(sources))
     totals = Totals()
     for_reports: list[Result] = []
@@ -113,8 +117,8 @@ def classify(
     return totals
 
 
-def _check_outputs(wishes: Wishes) -> None:
-    """Refuse what could not be written after hours of answers; files are tried where they are opened."""
+def _check_outputs(wishes: Wishes, kept: Iterable[str | os.PathLike[str]]) -> Wishes:
+    """Refuse what could not be written after hours of answers, or would cost an input; files without links."""
     if wishes.sr is not None or (wishes.heatmaps is not None and wishes.heatmap_format != "png"):
         from MonaiSKD.reporting.dicom_common import require_dicom
 
@@ -122,6 +126,11 @@ def _check_outputs(wishes: Wishes) -> None:
     for folder in (wishes.sr, wishes.heatmaps):
         if folder is not None:
             check_writable(folder)
+    inputs = tuple(kept)
+    csv, report = (None if file is None else str(output_file(file, inputs)) for file in (wishes.csv, wishes.report))
+    if csv is not None and report is not None and os.path.realpath(csv) == os.path.realpath(report):
+        raise SKDError(report, "is named for the table and for the page", "Name two files")
+    return replace(wishes, csv=csv, report=report)
 
 
 Sink = Callable[[Result | Failure], object]
@@ -203,7 +212,13 @@ def _write_reports(results: Sequence[Result], folder: str) -> list[str]:
     from MonaiSKD.reporting.dicom_sr import write_reports
 
     reports = write_reports(results, folder)
-    skipped = [{"input": one.input, "message": one.message, "remedy": one.remedy} for one in reports.skipped]
+    skipped = [{"input": one.input, "message": cause(one), "remedy": one.remedy} for one in reports.skipped]
     events.emit("saved", what="sr", paths=[str(path) for path in reports.paths], skipped=skipped)
+    inputs: dict[str, list[str]] = {}
+    for one in reports.skipped:
+        inputs.setdefault(f"{cause(one)}. {one.remedy}", []).append(one.input)
     notes = [f"DICOM SR: {path}" for path in reports.paths]
-    return notes + [f"no DICOM SR for {one.input}: {one.message}. {one.remedy}" for one in reports.skipped]
+    for why, names in inputs.items():
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        notes.append(f"no DICOM SR for {names[0]}{more}: {why}")
+    return notes

@@ -2,7 +2,7 @@
 
 Exit codes: 0 done; 1 `classify` could not answer every input, or a defect of this program (with --debug: its
 traceback); 2 something the user can mend, also files that `check-data` cannot use; 3 `check-data` found a leak; 130
-interrupted.
+interrupted; 143 ended by SIGTERM, in the same order.
 """
 
 from __future__ import annotations
@@ -10,31 +10,70 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from MonaiSKD import __version__, commands, events
 from MonaiSKD.errors import SKDError
 
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM has come: the program ends as after Ctrl-C, but for its exit code."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    _open_streams()
     parser = build_parser()
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("highdicom").setLevel(logging.WARNING)  # it reports every module that it copies
-    if not getattr(options, "events", False):
-        return _run(options)
-    with events.telling(options.command.__name__.replace("_", "-")):
-        code = _run(options)
-    if code == INTERRUPTED:
+    with _ending_in_order():
+        if not getattr(options, "events", False):
+            return _run(options)
+        with events.telling(options.command.__name__.replace("_", "-")):
+            code = _run(options)
+    if code in (INTERRUPTED, TERMINATED):
         # Threads of the libraries may still be in the middle of something; Python's own end would then be an abort or
         # the signal itself instead of this code.
         sys.stderr.flush()
         os._exit(code)
     return code
+
+
+def _open_streams() -> None:
+    """Let a closed standard stream (`>&-`) lead nowhere; else it is none, and the next file opened takes its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, errors="backslashreplace"))  # noqa: PTH123, SIM115
+
+
+@contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """Let SIGTERM (`docker stop`, systemd, a batch queue) stop the block as Ctrl-C does, so that nothing is lost."""
+    mine = os.getpid()
+
+    def stop(number: int, _: object) -> None:
+        if os.getpid() == mine:
+            signal.signal(number, signal.SIG_IGN)  # a second one must not stop the putting in order
+            raise _Terminated
+        signal.signal(number, signal.SIG_DFL)  # a worker process has nothing to put in order
+        os.kill(os.getpid(), number)
+
+    # Python's signals belong to the main thread; whoever ignores this one, or has a handler of his own, keeps it.
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -43,13 +82,13 @@ def _run(options: argparse.Namespace) -> int:
         events.emit("end", code=code)
         print(end="", flush=True)  # here, where it is expected that the reader has gone; not when Python ends
         return code
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stopped:
         goes_on = (
             "; the same command goes on from the last epoch"
             if options.command in (commands.train, commands.demo)
             else ""
         )
-        return _failed(f"interrupted{goes_on}", INTERRUPTED)
+        return _failed(f"interrupted{goes_on}", TERMINATED if isinstance(stopped, _Terminated) else INTERRUPTED)
     except BrokenPipeError:  # the reader of standard output has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return commands.UNANSWERED
@@ -59,6 +98,8 @@ def _run(options: argparse.Namespace) -> int:
         known = mendable(error)
         if known is not None:
             return _failed(str(known), known.exit_code, thing=known.thing, cause=known.cause, remedy=known.remedy)
+        while isinstance(error.__cause__, Exception):  # MONAI wraps what happens in its configurations
+            error = error.__cause__
         return _failed(f"internal error ({type(error).__name__}: {error}). Run again with --debug and report it.", 1)
 
 
@@ -119,7 +160,7 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--depth", default="first", choices=["first", "uniform", "ends"])
     command.add_argument("--width", default="uniform", choices=["uniform", "consecutive", "random", "shuffled"])
     command.add_argument("--heads", default="whole", choices=["whole", "interleaved"])
-    command.add_argument("--phase", type=int, default=0, help="0, or 1 for the complementary plan")
+    command.add_argument("--phase", type=int, default=0, choices=[0, 1], help="1: the complementary plan")
     add("bundles", commands.bundles, "List the bundles.")
     command = add("label-app", commands.label_app, "Write the app folder for MONAI Label's server.")
     command.add_argument("--out", metavar="DIR", required=True, help="what `monailabel start_server --app` takes")
@@ -194,10 +235,9 @@ def _add_classify(command: argparse.ArgumentParser) -> None:
 
 
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return value
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1")
+    return int(text)
 
 
 def _failed(text: str, code: int, **parts: str) -> int:

@@ -10,11 +10,14 @@ import io
 import json
 import logging
 import sys
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from MonaiSKD import events
 from MonaiSKD.errors import SKDError
+from MonaiSKD.files import output_file, read_json, run_files, write_json
 
 UNANSWERED = 1
 LEAK = 3
@@ -24,14 +27,18 @@ def classify(options: argparse.Namespace) -> int:
     """Answer for every input; 1 where one has no answer."""
     from MonaiSKD.classification import Wishes, classify
     from MonaiSKD.runtime import Classifier
+    from MonaiSKD.runtime.models import find_model
 
+    lists = [given[1:] for given in options.paths if given.startswith("@")]
     paths = [path for given in options.paths for path in (_listed(given[1:]) if given.startswith("@") else [given])]
     if options.json and isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")
     names = ("json", "csv", "heatmaps", "heatmap_format", "sr", "report", "explain", "identify")
     wishes = Wishes(**{name: getattr(options, name) for name in names})
-    classifier = Classifier(options.model, provider=options.provider, threads=options.threads)
-    totals = classify(classifier, paths, wishes, recursive=options.recursive, gather=options.gather)
+    model = find_model(options.model)
+    classifier = Classifier(model, provider=options.provider, threads=options.threads)
+    kept = [*lists, *_of_model(model)]
+    totals = classify(classifier, paths, wishes, recursive=options.recursive, gather=options.gather, kept=kept)
     return UNANSWERED if totals.failed else 0
 
 
@@ -42,7 +49,24 @@ def _listed(file: str) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         cause = f"cannot be read ({getattr(error, 'strerror', None) or error})"
         raise SKDError(file, cause, "Give a text file in UTF-8, one path a line", code="not_found") from error
-    return [line for line in lines if line.strip()]
+    listed = [line for line in lines if line.strip()]
+    if not listed:
+        raise SKDError(file, "lists no path", "Give a text file in UTF-8, one path a line", code="not_found")
+    return listed
+
+
+def _of_model(model: str | Path) -> list[Path]:
+    """The files behind a model that no output may replace."""
+    path = Path(model)
+    return [path, *run_files(path if path.is_dir() else path.parent)]
+
+
+def _of_data(data: str) -> Iterator[str]:
+    """The files behind a data set that no output may replace."""
+    from MonaiSKD.datasets.sources import read_source
+
+    yield data
+    yield from (case.path for case in read_source(Path(data)))
 
 
 def export(options: argparse.Namespace) -> None:
@@ -55,19 +79,18 @@ def export(options: argparse.Namespace) -> None:
 
 def train(options: argparse.Namespace) -> None:
     """Train, or go on with what was interrupted; print the metrics."""
+    from MonaiSKD.bundle import literal
     from MonaiSKD.training import train
 
     chosen: dict[str, Any] = dict(_setting(text) for text in options.set)
     for name in ("student", "image_size", "epochs", "seed", "unlabeled"):
         if getattr(options, name) is not None:
-            chosen[name] = getattr(options, name)
+            chosen[name] = literal(getattr(options, name))  # a folder may be called as an expression begins
     if options.quiet:
         chosen["quiet"] = True
         logging.getLogger("MonaiSKD").setLevel(logging.WARNING)
     print(train(options.bundle, options.data, options.out, options.teacher, options.device, chosen))
     if events.listening():
-        from MonaiSKD.files import read_json
-
         out = Path(options.out).resolve()
         metrics = {split: values for split, values in read_json(out / "metrics.json").items() if split != "cost"}
         model = str(out / "model.onnx") if (out / "model.onnx").is_file() else None
@@ -88,11 +111,11 @@ def _setting(text: str) -> tuple[str, Any]:
 def evaluate(options: argparse.Namespace) -> None:
     """Print metrics, what the thresholds reach, and results by source."""
     from MonaiSKD.evaluating import evaluate, measured_images, metrics_table, source_table, threshold_table
-    from MonaiSKD.files import write_json
 
+    file = options.json and output_file(options.json, chain(_of_model(options.model), _of_data(options.data)))
     metrics = evaluate(options.model, options.data, options.split, options.device)
-    if options.json:
-        write_json(options.json, metrics)
+    if file:
+        write_json(file, metrics)
     print(measured_images(metrics))
     print(metrics_table({metrics["split"]: metrics}))
     print(threshold_table(metrics))
@@ -103,12 +126,12 @@ def evaluate(options: argparse.Namespace) -> None:
 def check_data(options: argparse.Namespace) -> int:
     """Print the report; 3 of a leak, 2 of files that cannot be used."""
     from MonaiSKD.datasets import check_data, load_datalist
-    from MonaiSKD.files import write_json
     from MonaiSKD.reading import RULES
 
+    file = options.json and output_file(options.json, _of_data(options.data))
     report = check_data(load_datalist(options.data), RULES[options.modality])
-    if options.json:
-        write_json(options.json, report.to_dict())
+    if file:
+        write_json(file, report.to_dict())
     events.emit("report", report=report.to_dict(), text=report.text())
     print(report.text())
     return {"leak": LEAK, "unusable": SKDError.exit_code}.get(report.verdict, 0)
@@ -118,6 +141,7 @@ def select(options: argparse.Namespace) -> None:
     """Write and describe a selection plan."""
     from MonaiSKD.selection import make_plan
 
+    file = output_file(options.out)
     plan = make_plan(
         options.teacher,
         options.student,
@@ -126,7 +150,7 @@ def select(options: argparse.Namespace) -> None:
         heads=options.heads,
         phase=options.phase,
     )
-    plan.save(options.out)
+    plan.save(file)
     print(plan.describe())
 
 

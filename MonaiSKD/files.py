@@ -1,12 +1,13 @@
-"""Writing files so that a final name never holds half a file."""
+"""Writing files so that a final name never holds half a file, and no file is lost that was not meant to be replaced."""
 
 from __future__ import annotations
 
 import json
 import os
+import stat
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,11 @@ from typing import Any
 from MonaiSKD.errors import SKDError
 
 _MASK_LOCK = threading.Lock()
+# What `train` leaves at the top of a run folder (docs/architecture.md); `engines/runfolder.py` is of the training half.
+_RUN_FILES = (
+    *("model.pt", "evidence.pt", "typicality.pt", "model.onnx", "config.json", "metrics.json", "plan.json"),
+    *("report.html", "summary.png", "run.json"),
+)
 
 
 @contextmanager
@@ -35,23 +41,115 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         'whole'
     """
     target = Path(path)
-    beside: Path | None = None
-    try:
+    with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         # The suffix is kept: many writers choose the format by it.
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem}.", suffix=target.suffix)
         os.close(handle)
-        beside = Path(name)
+    beside = Path(name)
+    try:
         yield beside
         os.chmod(beside, 0o666 & ~_mask())
         os.replace(beside, target)
     except OSError as error:
         if isinstance(error, FileNotFoundError) and error.filename not in (None, str(beside), str(target)):
-            raise
-        raise SKDError(target, f"cannot be written ({error.strerror or error})", "Choose another folder") from error
+            raise  # of a file that the block reads
+        raise _unwritable(target, error) from error
     finally:
-        if beside is not None:
-            beside.unlink(missing_ok=True)
+        beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn the system's refusal of what the block does into a problem with `path` that the user can mend."""
+    try:
+        yield
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: str | os.PathLike[str], error: OSError) -> SKDError:
+    return SKDError(path, f"cannot be written ({error.strerror or error})", "Choose another folder")
+
+
+def output_file(path: str | os.PathLike[str], kept: Iterable[str | os.PathLike[str]] = ()) -> Path:
+    """Where an output goes that the user named: tried before the work, so that it costs neither answers nor inputs.
+
+    A file that is there already will be replaced; through a link, what the link points to.
+
+    Args:
+        path: the name.
+        kept: files that are read; looked at only where there is a file of the name.
+
+    Returns:
+        the path to write, which is no link.
+
+    Raises:
+        SKDError: it is one of `kept`, no regular file, write-protected, or its folder cannot be written.
+    """
+    with writing(path):
+        target = Path(os.path.realpath(path) if Path(path).is_symlink() else path)
+        try:
+            mode = target.stat().st_mode
+        except FileNotFoundError:
+            mode = None
+    if mode is not None:
+        if not stat.S_ISREG(mode):
+            kind = "folder" if stat.S_ISDIR(mode) else "pipe or device"
+            raise SKDError(path, f"cannot be written, since it is a {kind}", "Name a file")
+        if any(os.path.exists(one) and target.samefile(one) for one in kept):  # noqa: PTH110, Path's may raise
+            cause = "it is an input or part of the model, and would be lost"
+            raise SKDError(path, cause, "Name another file for the output")
+        if not mode & 0o222:  # renaming would not ask
+            raise SKDError(path, "is write-protected", "Name another file, or lift the protection")
+    check_writable(target.parent)
+    return target
+
+
+def run_files(folder: str | os.PathLike[str]) -> list[Path]:
+    """What `train` left in a run folder, where people keep results of their own, too; nothing of any other folder."""
+    where = Path(folder)
+    if not ((where / "model.pt").is_file() and (where / "config.json").is_file()):
+        return []
+    return [*(where / name for name in _RUN_FILES), *where.glob("checkpoints/*")]
+
+
+def state_of(path: str | os.PathLike[str]) -> tuple[int, int, int] | None:
+    """What changes when another program writes or replaces a file; None where there is none."""
+    with writing(path):
+        try:
+            found = Path(path).stat()
+        except FileNotFoundError:
+            return None
+        return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def refuse_changed(path: str | os.PathLike[str], before: tuple[int, int, int] | None) -> None:
+    """Refuse to replace what another program has written since `before` was the file's state.
+
+    Raises:
+        SKDError: it has.
+    """
+    if state_of(path) != before:
+        raise SKDError(path, "was written by another program meanwhile, and is left as it is", "Name another file")
+
+
+def reserve_beside(path: Path, suffix: str) -> Path:
+    """Make an empty file called `path` with `suffix`, or with .2 and `suffix`, ...: the first that is not there yet.
+
+    Example:
+        >>> path = Path(tempfile.mkdtemp()) / "t.csv"
+        >>> [reserve_beside(path, ".partial").name for _ in range(2)]
+        ['t.csv.partial', 't.csv.2.partial']
+    """
+    number = 1
+    while True:
+        beside = path.with_name(f"{path.name}{'' if number == 1 else f'.{number}'}{suffix}")
+        try:
+            beside.open("x").close()
+            return beside
+        except FileExistsError:
+            number += 1
 
 
 def check_writable(folder: str | os.PathLike[str]) -> None:
@@ -60,12 +158,10 @@ def check_writable(folder: str | os.PathLike[str]) -> None:
     Raises:
         SKDError: the folder cannot be made, or no file in it.
     """
-    try:
+    with writing(folder):
         Path(folder).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
-    except OSError as error:
-        raise SKDError(folder, f"cannot be written ({error.strerror or error})", "Choose another folder") from error
 
 
 def _mask() -> int:

@@ -280,6 +280,14 @@ def test_a_picture_without_dicom_is_named_where_a_structured_report_was_wished(c
     assert totals.failed == 0
 
 
+def test_pictures_without_a_structured_report_for_one_reason_are_one_note_that_names_none_twice(classifier, tmp_path):
+    for name in "abc":
+        png(tmp_path / "in" / f"{name}.png")
+    _, err, _ = run(classifier, tmp_path / "in", sr=tmp_path / "sr")
+    (note,) = err.splitlines()
+    assert note.startswith(f"no DICOM SR for {tmp_path / 'in' / 'a.png'} and 2 more: is not a DICOM image")
+
+
 def test_notes_cannot_steer_a_terminal_by_a_files_name(classifier, tmp_path):
     _, err, _ = run(classifier, png(tmp_path / "a\x1b[2J\n.png"), sr=tmp_path / "sr")
     assert "\x1b" not in err

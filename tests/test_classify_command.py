@@ -76,6 +76,7 @@ def test_one_failure_is_1_and_the_others_are_answered(classify, tmp_path):
     assert (code, err) == (1, "")
     assert ["label" in row for row in rows] == [False, True, False]
     assert rows[2]["error"]["code"] == "not_found"
+    assert rows[2]["error"]["message"] == "cannot be read (No such file or directory)"
 
 
 def test_an_image_that_is_not_typical_is_an_answer(classify, tmp_path):
@@ -104,6 +105,59 @@ def test_what_the_user_can_mend_is_2_and_one_sentence(classify, tmp_path):
     refused(classify(picture, "--csv", picture / "t.csv"), "cannot be written")
 
 
+def test_no_output_replaces_what_is_read_or_another_output(classify, tmp_path):
+    a, b, model = png(tmp_path / "a.png"), png(tmp_path / "in" / "b.png"), tmp_path / "model.onnx"
+    write_tiny_model(model)
+    listed, results, folder = tmp_path / "list.txt", tmp_path / "t", tmp_path / "folder"
+    listed.write_text(f"{a}\n")
+    folder.mkdir()
+    (tmp_path / "link.csv").symlink_to(a)
+    before = {path: path.read_bytes() for path in (a, b, model, listed)}
+    lost = "it is an input or part of the model, and would be lost"
+    for options, words in [
+        ([a, "--csv", a], f"{a}: {lost}"),
+        ([a, tmp_path / "in", "--report", b], f"{b}: {lost}"),
+        ([f"@{listed}", "--csv", listed], f"{listed}: {lost}"),
+        ([f"@{listed}", "--report", a], f"{a}: {lost}"),
+        ([a, "--csv", model], f"{model}: {lost}"),
+        ([a, "--csv", tmp_path / "link.csv"], f"link.csv: {lost}"),
+        ([a, "--csv", results, "--report", results], "is named for the table and for the page. Name two files."),
+        ([a, "--csv", folder], f"{folder}: cannot be written, since it is a folder. Name a file."),
+        ([a, "--report", folder], f"{folder}: cannot be written, since it is a folder. Name a file."),
+        ([a, "--csv", folder, "--heatmaps", folder], f"{folder}: cannot be written, since it is a folder."),
+    ]:
+        refused(classify(*options, model=model), words)
+    assert {path: path.read_bytes() for path in before} == before
+    assert len(list(tmp_path.rglob("*"))) == 7
+
+
+def test_no_output_replaces_a_file_of_the_run_but_results_may_lie_there(classify, tmp_path):
+    run, picture = tmp_path / "run", png(tmp_path / "a.png")
+    run.mkdir()
+    write_tiny_model(run / "model.onnx")
+    for name in ("model.pt", "config.json", "report.html"):
+        (run / name).write_text("of the run")
+    for option, name in [("--report", "report.html"), ("--csv", "config.json"), ("--csv", "model.onnx")]:
+        refused(classify(picture, option, run / name, model=run), "it is an input or part of the model")
+    for _ in range(2):
+        assert classify(picture, "--csv", run / "t.csv", model=run)[0] == 0
+    assert (run / "report.html").read_text() == "of the run"
+
+
+def test_a_table_that_is_written_through_a_link_leaves_the_link(classify, tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "t.csv").symlink_to("real/t.csv")
+    for _ in range(2):
+        assert classify(png(tmp_path / "a.png"), "--csv", tmp_path / "t.csv")[0] == 0
+    assert (tmp_path / "t.csv").is_symlink()
+    assert len((tmp_path / "real" / "t.csv").read_text().splitlines()) == 2
+
+
+def test_a_list_without_a_path_is_named(classify, tmp_path):
+    (tmp_path / "empty.txt").write_text("\n")
+    refused(classify(f"@{tmp_path / 'empty.txt'}"), f"monai-skd: {tmp_path / 'empty.txt'}: lists no path. ")
+
+
 def test_a_bundle_without_a_model_says_how_to_train_one(classify, tmp_path, monkeypatch):
     configs = tmp_path / "knee_classification" / "configs"
     configs.mkdir(parents=True)
@@ -113,12 +167,22 @@ def test_a_bundle_without_a_model_says_how_to_train_one(classify, tmp_path, monk
     refused(classify(png(tmp_path / "a.png"), model="knee"), "monai-skd train knee DATA --out RUN")
 
 
-@pytest.mark.parametrize("options", [["--threads", "0"], ["--threads", "x"], ["--heatmap-format", "gif"], ["--colour"]])
-def test_an_option_that_is_not_understood_is_2(model, tmp_path, options, capsys):
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--threads", "0"], "--threads: '0' is no whole number from 1"),
+        (["--threads", "x"], "--threads: 'x' is no whole number from 1"),
+        (["--heatmap-format", "gif"], "--heatmap-format: invalid choice: 'gif'"),
+        (["--colour"], "--colour"),
+    ],
+)
+def test_an_option_that_is_not_understood_is_2(model, tmp_path, options, words, capsys):
     with pytest.raises(SystemExit) as stop:
         main(["classify", str(model), str(tmp_path), *options])
     assert stop.value.code == 2
-    assert "usage: monai-skd" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "usage: monai-skd" in error
+    assert words in error
 
 
 def test_without_a_path_there_is_nothing_to_classify(model, capsys):
@@ -152,14 +216,17 @@ def test_every_output_at_once(classify, tmp_path):
 
 def test_a_defect_is_1_and_shows_its_traceback_only_with_debug(classify, tmp_path, monkeypatch):
     def defect(*_: object, **__: object) -> None:
-        raise ZeroDivisionError("oh")
+        try:
+            raise ZeroDivisionError("oh")
+        except ZeroDivisionError as error:
+            raise RuntimeError("in MONAI's words") from error
 
     monkeypatch.setattr(Classifier, "each", defect)
     code, out, err = classify(png(tmp_path / "a.png"))
     assert (code, out) == (1, "")
     assert "internal error (ZeroDivisionError: oh)" in err
     assert "Traceback" not in err
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(RuntimeError, match="in MONAI's words"):
         classify(tmp_path / "a.png", "--debug")
 
 
@@ -178,6 +245,49 @@ def test_a_child_process_writes_json_lines_alone_to_standard_output(model, tmp_p
     assert (process.returncode, err) == (1, "")
     rows = [json.loads(line) for line in out.splitlines()]
     assert [row["input"] for row in rows] == [str(path) for path in paths]
+
+
+def test_what_another_program_wrote_meanwhile_is_not_replaced_and_no_answer_is_lost(model, tmp_path):
+    table, page = tmp_path / "t.csv", tmp_path / "p.html"
+    outputs = ["--csv", table, "--report", page]
+    process = child("classify", model, *[png(tmp_path / "a.png")] * 300, "--json", *outputs, "--threads", 2)
+    assert process.stdout.readline()  # the pipe is full before the end, so the child waits
+    for file in (table, page):
+        file.write_text("theirs")
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, len(out.splitlines())) == (2, 299)
+    said = "was written by another program meanwhile, and is left as it is. The page of this run is"
+    assert err == f"monai-skd: {page}: {said} {tmp_path / 'p.partial.html'}.\n"
+    assert (table.read_text(), page.read_text()) == ("theirs", "theirs")
+    assert len(Path(f"{table}.partial").read_text().splitlines()) == 301
+    assert (tmp_path / "p.partial.html").stat().st_size > 100_000
+
+
+def test_sigterm_is_143_and_keeps_the_page_and_the_rows(model, tmp_path):
+    out = tmp_path / "out"
+    outputs = ["--csv", out / "t.csv", "--report", out / "p.html", "--heatmaps", out / "heat"]
+    process = child("classify", model, *[png(tmp_path / "a.png")] * 300, "--json", *outputs, "--threads", 2)
+    assert process.stdout.readline()
+    process.terminate()
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (143, "monai-skd: interrupted\n")
+    assert sorted(path.name for path in out.iterdir()) == ["heat", "p.partial.html", "t.csv.partial"]
+    assert "Interrupted." in (out / "p.partial.html").read_text()
+    assert 2 <= len((out / "t.csv.partial").read_text().splitlines()) < 301
+    assert [path.suffix for path in (out / "heat").iterdir()] == [".png"]
+    assert next((out / "heat").iterdir()).name.startswith("a-")
+
+
+def test_where_standard_output_is_closed_the_other_outputs_are_written(model, tmp_path):
+    def closed() -> None:
+        for stream in (0, 1, 2):
+            os.close(stream)
+
+    command = [sys.executable, "-m", "MonaiSKD", "classify", str(model), str(png(tmp_path / "a.png"))]
+    command += ["--csv", str(tmp_path / "t.csv")]
+    done = subprocess.run(command, cwd=ROOT, preexec_fn=closed, timeout=60)
+    assert done.returncode == 0
+    assert len((tmp_path / "t.csv").read_text().splitlines()) == 2
 
 
 def test_ctrl_c_is_130_and_keeps_the_rows_that_were_written(model, tmp_path):

@@ -18,6 +18,7 @@ from pydicom.data import get_testdata_file
 
 from MonaiSKD import Classifier
 from MonaiSKD.cli import main
+from MonaiSKD.files import run_files
 
 FAST = ["--image-size", "32", "--epochs", "2", "--quiet"] + [
     f"--set={text}"
@@ -113,6 +114,33 @@ def test_evaluate_by_a_model_file_keeps_answers_and_labels_together(run, data, t
     assert json.loads((tmp_path / "m.json").read_text())["accuracy"]["value"] == pytest.approx(12 / 13)
 
 
+def test_a_report_never_replaces_the_data_that_it_is_about(refused, data, tmp_path):
+    images = sorted(shutil.copytree(data, tmp_path / "d").glob("test/*/*.png"))
+    table = tmp_path / "d.csv"
+    table.write_text("\n".join(["path,label", *(f"{path},{path.parent.name}" for path in images)]))
+    before = table.read_bytes(), images[0].read_bytes()
+    for command in (["check-data", table], ["evaluate", "brain_mri", table]):
+        for file in (table, images[0]):
+            assert f"{file}: it is an input or part of the model" in refused(*command, "--json", file)
+        assert "since it is a folder. Name a file" in refused(*command, "--json", tmp_path)
+    assert (table.read_bytes(), images[0].read_bytes()) == before
+    assert "since it is a folder" in refused("select", "tf_efficientnet_lite2", "tf_efficientnet_lite0", "--out", ".")
+
+
+def test_no_output_replaces_what_a_training_left(run, data, refused, tmp_path):
+    left = {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and "logs" not in path.parts}
+    assert set(left) == set(run_files(run))
+    for path in left:
+        assert "part of the model, and would be lost" in refused("evaluate", run, data, "--json", path)
+        if path.name != "model.onnx":
+            assert "part of the model, and would be lost" in refused("export", run, "--out", path)
+    assert "since it is a folder. Name a file" in refused("export", run, "--out", ".")
+    assert {path: path.read_bytes() for path in left} == left
+    (tmp_path / "link.onnx").symlink_to("model.onnx")
+    assert main(["export", str(run), "--out", str(tmp_path / "link.onnx")]) == 0
+    assert (tmp_path / "model.onnx").stat().st_size > 100_000
+
+
 def test_evaluate_says_which_images_a_model_file_refuses(run, data, tmp_path, refused):
     table = tmp_path / "damaged.csv"
     (tmp_path / "damaged.png").write_bytes(b"no picture")
@@ -128,6 +156,13 @@ def test_select_writes_a_plan(tmp_path, capsys):
     assert main(["select", "tf_efficientnet_lite2", "tf_efficientnet_lite_xs", "--out", str(tmp_path / "p.json")]) == 0
     assert json.loads((tmp_path / "p.json").read_text())["teacher"] == "tf_efficientnet_lite2"
     assert "conv_stem.weight" in capsys.readouterr().out
+
+
+def test_there_are_two_complementary_plans(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["select", "tf_efficientnet_lite2", "tf_efficientnet_lite_xs", "--out", "p.json", "--phase", "5"])
+    assert stop.value.code == 2
+    assert "--phase: invalid choice: 5 (choose from 0, 1)" in capsys.readouterr().err
 
 
 def test_bundles_are_listed(capsys):
@@ -261,9 +296,10 @@ def test_the_teacher_may_be_a_file_alone(refused, tmp_path, data):
     assert "timm knows no network" in refused(*train(data, tmp_path / "out", "--teacher", "resnet7.a1_in1k"))
 
 
-def test_unlabeled_images_of_the_test_split_stop_training_unless_allowed(refused, tmp_path, data):
-    more = shutil.copytree(data / "test", tmp_path / "more")
-    command = train(data, tmp_path / "out", "--unlabeled", more, "--set", "teacher_epochs=0", "--set", "students=1")
+def test_unlabeled_images_of_the_test_split_stop_training_unless_allowed(refused, tmp_path, data, monkeypatch):
+    shutil.copytree(data / "test", tmp_path / "$more")  # MONAI would run this name
+    monkeypatch.chdir(tmp_path)
+    command = train(data, tmp_path / "out", "--unlabeled", "$more", "--set", "teacher_epochs=0", "--set", "students=1")
     assert "the unlabeled image" in refused(*command)
     assert not (tmp_path / "out" / "model.pt").exists()
     assert main([str(part) for part in (*command, "--set", "allow_leaks=true")]) == 0

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from MonaiSKD.engines.runfolder import METRICS, TrainedModel, load_evidence, load_run, load_typicality
+from MonaiSKD.engines.runfolder import METRICS, MODEL_FILE, TrainedModel, load_evidence, load_run, load_typicality
 from MonaiSKD.errors import SKDError
 from MonaiSKD.export.graph import ModelGraph
 from MonaiSKD.export.onnx_file import model_bytes
 from MonaiSKD.export.precision import PRECISIONS, Precision
-from MonaiSKD.files import atomic_path, read_json
+from MonaiSKD.files import atomic_path, output_file, read_json, run_files
 from MonaiSKD.models.typicality import LIMIT
 from MonaiSKD.reading import RULES
 from MonaiSKD.runtime.contract import Contract
@@ -29,15 +29,17 @@ def export(run: str | Path, out: str | Path, precision: Precision = "float16") -
         `out`.
 
     Raises:
-        SKDError: the run is not complete, or the precision is unknown.
+        SKDError: the run is not complete, `out` cannot be written or is another file of the run, or the precision is
+            unknown.
     """
     if precision not in PRECISIONS:
         raise SKDError(f"precision {precision!r}", "it is unknown", f"Use one of {', '.join(PRECISIONS)}")
     model = load_run(run)
+    target = output_file(out, [file for file in run_files(run) if file.name != MODEL_FILE])
     contract = contract_of(model, read_json(Path(run) / METRICS), precision)
     graph = ModelGraph(model.network, load_evidence(run), load_typicality(run))
     content = model_bytes(graph, contract, precision)
-    with atomic_path(out) as beside:
+    with atomic_path(target) as beside:
         beside.write_bytes(content)
     return Path(out)
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from MonaiSKD.reading.image import Identity
+from MonaiSKD.reporting.sentences import cause
 from MonaiSKD.runtime.result import Failure, ModelIdentity, Result, Slices
 
 # Valid inside JSON strings, but lone surrogates cannot be written as UTF-8, and the others end a line for some readers
@@ -123,7 +124,7 @@ def schema() -> dict[str, Any]:
 
 
 def _failure(failure: Failure) -> dict[str, Any]:
-    error = {"code": failure.code, "message": failure.message, "remedy": failure.remedy}
+    error = {"code": failure.code, "message": cause(failure), "remedy": failure.remedy}
     return {"input": failure.input, "error": error}
 
 

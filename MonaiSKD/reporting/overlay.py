@@ -178,7 +178,12 @@ def _caption(draw: ImageDraw.ImageDraw, heatmap: HeatMap, width: int, top: int, 
         colour = tuple(int(part) for part in colour_table()[column * 255 // max(1, bar - 1)])
         place = (right - bar + column, top + gap, right - bar + column, top + gap + size)
         draw.rectangle(place, fill=colour)
-    _write(draw, (right - bar, top + gap + round(1.6 * size)), f"0 to {peak:.1f} logits", size, _FAINT, bar)
+    _write(draw, (right - bar, top + gap + round(1.6 * size)), f"0 to {_two_digits(peak)} logits", size, _FAINT, bar)
+
+
+def _two_digits(value: float) -> str:
+    """A number by its first two digits: evidence may be of any magnitude."""
+    return f"{float(f'{value:.2g}'):g}"
 
 
 def _write(

@@ -11,7 +11,6 @@ import os
 import tempfile
 from array import array
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path, PurePath
 from types import TracebackType
@@ -22,9 +21,9 @@ import numpy.typing as npt
 
 from MonaiSKD import __version__
 from MonaiSKD.errors import SKDError
-from MonaiSKD.files import atomic_path
+from MonaiSKD.files import atomic_path, refuse_changed, reserve_beside, state_of, writing
 from MonaiSKD.reporting import charts, overlay
-from MonaiSKD.reporting.sentences import NOT_CLINICAL, Totals, answer, apart, printable, sentence, unreliable
+from MonaiSKD.reporting.sentences import NOT_CLINICAL, Totals, answer, apart, cause, printable, sentence, unreliable
 from MonaiSKD.runtime.result import Failure, ModelIdentity, Result, Slices
 
 if TYPE_CHECKING:
@@ -54,8 +53,10 @@ def write_page(
 class PageWriter:
     """Writes a page while results come in: each becomes HTML at once and waits on the disk, not in memory.
 
-    The page appears under its name when it is closed. When the block fails or is stopped, what was added until then is
-    written as `<name>.partial.html` and says that it is not whole.
+    The page appears under its name when it is closed, in the place of an older file. When the block fails or is
+    stopped, what was added until then is written as `<name>.partial.html` (`<name>.2.partial.html` beside an older one)
+    and says that it is not whole. A whole page goes there, too, where its name cannot be written, or was written by
+    another program meanwhile.
 
     The first 200 results are shown with pictures and slice curves, and so are up to 200 further ones that are not
     reliable; all others without. The page says so.
@@ -67,7 +68,7 @@ class PageWriter:
         modality: such as `chest_xray`; for the head of the page.
 
     Raises:
-        SKDError: the page cannot be written, or jinja2 is absent.
+        SKDError: the page cannot be written, another program has written it meanwhile, or jinja2 is absent.
     """
 
     def __init__(
@@ -84,8 +85,9 @@ class PageWriter:
         self._classes: dict[str, None] = {}
         self._pictured = self._pictured_atypical = self._left_out = 0
         self._heat = False
-        with self._errors():
+        with writing(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._before = state_of(self.path)
             # Nameless and beside the page: pictures of patients must not stay behind in a folder for all.
             self._rows, self._failures = _nameless(self.path.parent), _nameless(self.path.parent)
 
@@ -103,17 +105,22 @@ class PageWriter:
         else:
             values, file = self._result_values(row, pixels), self._rows
         text = self._templates["page_row"].render(values)
-        with self._errors():
+        with writing(self.path):
             file.write(text)
 
     def close(self) -> None:
         """Write the page."""
-        self._write(self.path, interrupted=False)
+        try:
+            refuse_changed(self.path, self._before)
+            self._write(self.path, interrupted=False)
+        except SKDError as error:
+            partial = self._write_partial(interrupted=False)
+            raise SKDError(self.path, error.cause, f"The page of this run is {partial}") from error
 
     def abandon(self) -> None:
         """Write what was added until now as `<name>.partial.html`, if it was anything."""
         if self.totals.inputs:
-            self._write(self.path.with_suffix(".partial.html"), interrupted=True)
+            self._write_partial(interrupted=True)
 
     def __enter__(self) -> PageWriter:
         return self
@@ -126,6 +133,12 @@ class PageWriter:
                 self.close()
             else:
                 self.abandon()
+
+    def _write_partial(self, interrupted: bool) -> Path:
+        with writing(self.path):
+            path = reserve_beside(self.path.with_suffix(""), ".partial.html")
+        self._write(path, interrupted)
+        return path
 
     def _write(self, path: Path, interrupted: bool) -> None:
         counts = {name: self.totals.labels[name] for name in self._classes}
@@ -195,14 +208,6 @@ class PageWriter:
             return True
         return False
 
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            cause = f"cannot be written ({error.strerror or error})"
-            raise SKDError(self.path, cause, "Choose another folder") from error
-
 
 def _pictures(result: Result, pixels: npt.NDArray[np.float32] | None) -> tuple[str, list[tuple[str, str]]]:
     """The small picture's address, and address and words of each heat map."""
@@ -219,8 +224,8 @@ def _pictures(result: Result, pixels: npt.NDArray[np.float32] | None) -> tuple[s
 
 
 def _failure_values(failure: Failure) -> dict[str, Any]:
-    message = sentence(failure.message.removeprefix(f"{failure.input}: "))
-    return {**_name(failure.input), "failure": failure, "message": message, "remedy": sentence(failure.remedy)}
+    message, remedy = sentence(cause(failure)), sentence(failure.remedy)
+    return {**_name(failure.input), "failure": failure, "message": message, "remedy": remedy}
 
 
 def _name(path: str) -> dict[str, str]:

@@ -110,6 +110,16 @@ def beside_threshold(value: float, limit: float) -> tuple[str, str]:
     return probability(value), f"{limit:.2f}"
 
 
+def cause(failure: Failure) -> str:
+    """Why an input failed, without the input, which every output names beside it.
+
+    Example:
+        >>> cause(Failure("a.dcm", "damaged", "a.dcm: it ends too early", "Copy it again"))
+        'it ends too early'
+    """
+    return failure.message.removeprefix(f"{failure.input}: ")
+
+
 def sentence(text: str) -> str:
     """`text`, safe to show, with one full stop."""
     text = printable(text).rstrip()

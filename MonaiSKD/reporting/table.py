@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
 
 from MonaiSKD.errors import SKDError
-from MonaiSKD.reporting.sentences import printable
+from MonaiSKD.files import refuse_changed, reserve_beside, state_of, writing
+from MonaiSKD.reporting.sentences import cause, printable
 from MonaiSKD.runtime.result import Failure, Result
 
 _IDENTITY = ("patient_id", "patient_name", "study_uid", "series_uid")
@@ -22,9 +21,10 @@ class TableWriter:
     """Writes a CSV file (UTF-8) row by row, so that a batch of any length costs no memory.
 
     The rows go to a file beside the final one, with `.partial` added to its name, and each is handed to the system at
-    once. A clean end renames it to `path`. An exception, Ctrl-C or a killed process leaves what was written under the
-    partial name: a final name never holds half a table, and no answer is lost. An older partial file is not
-    overwritten; the next one is called `.2.partial`.
+    once. A clean end renames it to `path`, in the place of an older file. An exception, Ctrl-C or a killed process
+    leaves what was written under the partial name: a final name never holds half a table, and no answer is lost. An
+    older partial file is not overwritten; the next one is called `.2.partial`. Nor is what another program has written
+    to `path` meanwhile.
 
     Texts that a spreadsheet would run as a formula (they begin with = + - or @) get an apostrophe in front. Control
     characters, line ends among them, are written as escapes.
@@ -38,7 +38,7 @@ class TableWriter:
         partial: the file that is being written; after a clean end it is gone.
 
     Raises:
-        SKDError: the file cannot be written (permissions, disk full).
+        SKDError: the file cannot be written (permissions, disk full), or another program has written it meanwhile.
 
     Example:
         >>> import tempfile
@@ -54,9 +54,11 @@ class TableWriter:
         self.classes = tuple(classes)
         self.identify = identify
         self._rows = 0
-        with self._errors():
+        with writing(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.partial, self._file = _create_beside(self.path)
+            self._before = state_of(self.path)
+            self.partial = reserve_beside(self.path, ".partial")
+            self._file = self.partial.open("w", encoding="utf-8", newline="")
             self._writer = csv.writer(self._file, lineterminator="\n")
             self._write(self._header())
 
@@ -67,13 +69,17 @@ class TableWriter:
 
     def close(self) -> None:
         """End the table: rename it to its final name."""
-        with self._errors():
-            self._file.close()
-            os.replace(self.partial, self.path)
+        try:
+            with writing(self.path):
+                self._file.close()
+                refuse_changed(self.path, self._before)
+                os.replace(self.partial, self.path)
+        except SKDError as error:
+            raise SKDError(self.path, error.cause, f"The table of this run is {self.partial}") from error
 
     def abandon(self) -> None:
         """Stop without a table; what was written stays under the partial name, unless there was no row yet."""
-        with self._errors():
+        with writing(self.path):
             self._file.close()
             if self._rows == 0:
                 self.partial.unlink(missing_ok=True)
@@ -118,7 +124,7 @@ class TableWriter:
 
     def _failure(self, failure: Failure) -> list[str]:
         empty = len(self._header()) - 3 - (len(_IDENTITY) if self.identify else 0)
-        error = f"{failure.message.rstrip('.')}. {failure.remedy}".strip()
+        error = f"{cause(failure).rstrip('.')}. {failure.remedy}".strip()
         return [
             cell(failure.input),
             *[""] * empty,
@@ -128,17 +134,9 @@ class TableWriter:
         ]
 
     def _write(self, cells: Sequence[str]) -> None:
-        with self._errors():
+        with writing(self.path):
             self._writer.writerow(cells)
             self._file.flush()  # a killed process loses no row
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            cause = f"cannot be written ({error.strerror or error})"
-            raise SKDError(self.path, cause, "Choose another folder") from error
 
 
 def cell(text: str) -> str:
@@ -150,13 +148,3 @@ def cell(text: str) -> str:
     """
     text = printable(text)
     return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
-
-
-def _create_beside(path: Path) -> tuple[Path, IO[Any]]:
-    number = 1
-    while True:
-        beside = path.with_name(f"{path.name}{'' if number == 1 else f'.{number}'}.partial")
-        try:
-            return beside, beside.open("x", encoding="utf-8", newline="")
-        except FileExistsError:
-            number += 1

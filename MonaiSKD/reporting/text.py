@@ -11,6 +11,7 @@ from MonaiSKD.reporting.sentences import (
     Totals,
     answer,
     beside_threshold,
+    cause,
     printable,
     sentence,
     unreliable,
@@ -64,10 +65,9 @@ def format_failure(failure: Failure, colour: bool = False, encoding: str | None 
           FAILED (damaged): it ends too early.
           Copy it again.
     """
-    cause = sentence(failure.message.removeprefix(f"{failure.input}: "))
     lines = [
         _paint(printable(failure.input), _BOLD, colour),
-        f"  {_paint(f'FAILED ({failure.code}):', _RED, colour)} {cause}",
+        f"  {_paint(f'FAILED ({failure.code}):', _RED, colour)} {sentence(cause(failure))}",
     ]
     if failure.remedy:
         lines.append(f"  {sentence(failure.remedy)}")

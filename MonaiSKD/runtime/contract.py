@@ -147,7 +147,7 @@ def read_contract(path: str | os.PathLike[str]) -> Contract:
         content = file.read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
         cause = f"cannot be read ({getattr(error, 'strerror', None) or error})"
-        raise SKDError(file, cause, "Check the path", code="not_found") from error
+        raise SKDError(file, cause, "Check the path and the permissions", code="not_found") from error
     try:
         unsealed(content)
         for entry in _fields(memoryview(content), _METADATA):

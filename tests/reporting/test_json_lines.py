@@ -81,7 +81,7 @@ def test_identity_and_steps_only_on_request(volume, make_result) -> None:
 def test_a_failure(make_failure) -> None:
     assert parsed(to_json(make_failure(), identify=True, explain=True)) == {
         "input": "b.dcm",
-        "error": {"code": "damaged", "message": "b.dcm: its pixel data end too early", "remedy": "Export it again"},
+        "error": {"code": "damaged", "message": "its pixel data end too early", "remedy": "Export it again"},
     }
 
 
@@ -113,7 +113,7 @@ def test_any_text_comes_back_from_a_result(make_result, make_identity, name: str
 
 @given(ANYTHING, ANYTHING, st.sampled_from(get_args(Code)))
 def test_any_text_comes_back_from_a_failure(name: str, message: str, code: Code) -> None:
-    data = parsed(to_json(Failure(name, code, message, "")))
+    data = parsed(to_json(Failure(name, code, f"{name}: {message}", "")))
     assert (data["input"], data["error"]["message"], data["error"]["code"]) == (name, message, code)
 
 

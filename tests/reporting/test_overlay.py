@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from MonaiSKD.errors import SKDError
 from MonaiSKD.reporting.overlay import (
@@ -68,6 +68,17 @@ def test_the_picture_is_large_enough_and_has_a_caption(make_heatmap, shape) -> N
     strip = np.asarray(picture)[max(1, round(rows * factor)) :]
     assert strip.shape[0] >= 40
     assert (strip.max(axis=2) > 200).sum() > 50  # words
+
+
+@pytest.mark.parametrize(
+    ("peak", "words"),
+    [(0.00234, "0 to 0.0023 logits"), (0.04, "0 to 0.04 logits"), (2, "0 to 2 logits"), (123.4, "0 to 120 logits")],
+)
+def test_the_caption_says_what_the_brightest_colour_stands_for(make_heatmap, monkeypatch, peak, words) -> None:
+    written: list[str] = []
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", lambda self, place, text, **_: written.append(text))
+    heat_overlay(dataclasses.replace(make_heatmap(), values=np.array([[0, -1], [peak, 0]], dtype=np.float32)))
+    assert words in written
 
 
 @pytest.mark.parametrize("label", ["a" * 200, "肺炎", "\udcff\n", ""])

@@ -7,7 +7,7 @@ import io
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -195,8 +195,31 @@ def test_an_interrupted_page_is_kept_under_another_name(make_result, model, tmp_
     assert (tmp_path / "page.html").read_text() == "an older page"
     assert "Interrupted." in read(tmp_path / "page.partial.html").text
     with pytest.raises(KeyboardInterrupt):
+        write_page(tmp_path / "page.html", interrupted(make_result(input="later.png")), model)
+    assert "later.png" in read(tmp_path / "page.2.partial.html").text
+    assert "later.png" not in read(tmp_path / "page.partial.html").text
+    with pytest.raises(KeyboardInterrupt):
         write_page(tmp_path / "none.html", interrupted(), model)
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_page_whose_name_cannot_be_written_is_kept_under_another(make_result, model, tmp_path) -> None:
+    taken = tmp_path / "page.html"
+
+    def meanwhile(make: Callable[[Path], object]) -> Iterator[Result]:
+        yield make_result(input="mine.png")
+        make(taken)
+
+    with pytest.raises(SKDError, match=r"page.html: was written by another program meanwhile.*page\.partial\.html"):
+        write_page(taken, meanwhile(lambda path: path.write_text("theirs")), model)
+    assert taken.read_text() == "theirs"
+    taken.unlink()
+    taken.mkdir()
+    with pytest.raises(SKDError, match=r"page.html: cannot be written.*page\.2\.partial\.html"):
+        write_page(taken, [make_result(input="mine.png")], model)
+    for name in ("page.partial.html", "page.2.partial.html"):
+        assert "mine.png" in read(tmp_path / name).text
+        assert "Interrupted." not in read(tmp_path / name).text
 
 
 def test_unwritable_place_is_one_sentence(model, tmp_path) -> None:

@@ -29,7 +29,7 @@ def test_columns_and_cells(make_result, make_failure, volume, classes, tmp_path)
         "slices,used,key_slices,milliseconds,warnings,error_code,error",
         "a/p01.png,pneumonia,pneumonia; covid,no,0.25,0.110000,0.480000,0.410000,,,,41.3,,,",
         "ct/series 7,covid,covid,no,0.25,0.200000,0.050000,0.750000,4,3,3 2,41.3,gantry tilt of 3.1 degrees,,",
-        "b.dcm,,,,,,,,,,,,,damaged,b.dcm: its pixel data end too early. Export it again",
+        "b.dcm,,,,,,,,,,,,,damaged,its pixel data end too early. Export it again",
     ]
 
 
@@ -76,6 +76,17 @@ def test_an_interrupted_table_is_kept_and_never_overwritten(make_result, classes
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["r.csv", "r.csv.2.partial", "r.csv.partial"]
     assert (tmp_path / "r.csv").read_text() == "an older table"
     assert len(read(tmp_path / "r.csv.2.partial")) == 1
+
+
+def test_of_two_tables_of_one_name_none_is_lost(make_result, classes, tmp_path) -> None:
+    first, second = (TableWriter(tmp_path / "r.csv", classes) for _ in range(2))
+    first.add(make_result(input="first.png"))
+    second.add(make_result(input="second.png"))
+    first.close()
+    with pytest.raises(SKDError, match=r"r.csv: was written by another program meanwhile.*r\.csv\.2\.partial"):
+        second.close()
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["r.csv", "r.csv.2.partial"]
+    assert [read(tmp_path / name)[0]["input"] for name in ("r.csv", "r.csv.2.partial")] == ["first.png", "second.png"]
 
 
 def test_an_interruption_before_the_first_row_leaves_nothing(classes, tmp_path) -> None:
