@@ -131,6 +131,33 @@ def test_one_file_that_is_no_image_is_counted_in_the_singular(classifier, tmp_pa
     assert run(classifier, tmp_path / "in")[1] == "1 file is no image and was left out\n"
 
 
+@pytest.mark.parametrize("form", ["png", "dicom"])
+def test_what_was_written_into_the_folder_of_images_is_no_input_of_the_next_run(classifier, tmp_path, form):
+    folder = tmp_path / "in"
+    # A gradient, since an image of one value has no heat map.
+    radiograph(folder / "a.dcm", np.add.outer(np.arange(8), np.arange(8)) * 200)
+    wishes = {"heatmaps": folder, "heatmap_format": form, "sr": folder, "csv": folder / "t.csv", "json": True}
+    first, _, _ = run(classifier, folder, **wishes)
+    written = sorted(path.name for path in folder.iterdir())
+    assert len(written) >= 4
+    again, err, totals = run(classifier, folder, **wishes)
+    assert (totals.inputs, totals.failed) == (1, 0)
+    assert f"{len(written) - 1} files are no images" in err
+    assert lines_of(again)[0]["probabilities"] == lines_of(first)[0]["probabilities"]
+    assert len(list(folder.glob("*.png"))) == (1 if form == "png" else 0)
+
+
+def test_a_heat_map_that_is_named_itself_is_refused(classifier, tmp_path):
+    run(classifier, png(tmp_path / "a.png"), heatmaps=tmp_path / "heat")
+    (heat,) = (tmp_path / "heat").iterdir()
+    with PILImage.open(heat) as picture:
+        assert picture.info == {"Software": "MonaiSKD"}
+    out, _, totals = run(classifier, heat)
+    assert totals.failed == 1
+    assert "not_an_image" in out
+    assert "heat map that this program drew" in out
+
+
 def test_text_says_each_answer_then_the_totals_and_ends_with_research_only(classifier, mixed):
     out, err, _ = run(classifier, mixed)
     assert out.index("bright, 0.80") < out.index("dark, 0.80") < out.index("NOT RELIABLE") < out.index("FAILED")

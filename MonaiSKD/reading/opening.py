@@ -37,6 +37,12 @@ def is_plain(path: str | os.PathLike[str]) -> bool:
         return False
 
 
+def is_dangling(path: str | os.PathLike[str]) -> bool:
+    """Whether it is a link whose target is absent, such as a store that is not mounted."""
+    file = Path(path)
+    return file.is_symlink() and not file.exists()
+
+
 def is_folder(path: str | os.PathLike[str]) -> bool:
     """Whether it is a folder, or a link to one; False for names that none can have."""
     try:

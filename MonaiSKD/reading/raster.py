@@ -12,6 +12,7 @@ from PIL import ImageOps, UnidentifiedImageError
 
 from MonaiSKD.errors import SKDError
 from MonaiSKD.reading.image import MAX_PIXELS
+from MonaiSKD.reading.own import PRODUCER
 
 RASTER_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 
@@ -32,14 +33,16 @@ def read_raster(path: Path) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
         float32 (H, W) in [0, 1], and what was done, in words.
 
     Raises:
-        SKDError: the file cannot be decoded, holds several pages, or has signed or 32-bit pixels (which
-            have no display range).
+        SKDError: the file cannot be decoded, holds several pages, has signed or 32-bit pixels (which have no display
+            range), or is a heat map that this package drew.
     """
     try:
         with PILImage.open(path, formats=("PNG", "JPEG", "TIFF", "BMP")) as picture:
             if picture.format == "TIFF" and getattr(picture, "n_frames", 1) > 1:
                 pages = getattr(picture, "n_frames", 1)
                 raise SKDError(path, f"holds {pages} pages", "Save one picture to a file", "unsupported")
+            if picture.info.get("Software") == PRODUCER:
+                raise SKDError(path, "is a heat map that this program drew", "Name the image itself", "not_an_image")
             if picture.width * picture.height > MAX_PIXELS:
                 raise _too_large(path, f"{picture.width} x {picture.height}")
             picture.load()
@@ -50,7 +53,7 @@ def read_raster(path: Path) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
     except (SKDError, MemoryError):
         raise
     except PILImage.DecompressionBombError as error:
-        raise _too_large(path, "more than Pillow opens") from error
+        raise _too_large(path, f"more than {MAX_PIXELS}") from error
     # On damaged files Pillow's readers raise whatever the broken numbers provoke.
     except Exception as error:
         raise SKDError(path, f"cannot be decoded ({error or type(error).__name__})", _REPLACE, "damaged") from error

@@ -17,7 +17,8 @@ from MonaiSKD.reading.dicom.slices import Slice, slices_of
 from MonaiSKD.reading.dicom.stacks import Stack, stacks_of
 from MonaiSKD.reading.itk import ITK_SUFFIXES
 from MonaiSKD.reading.nifti import NIFTI_SUFFIXES
-from MonaiSKD.reading.opening import is_folder, is_plain, open_plain, real_path
+from MonaiSKD.reading.opening import is_dangling, is_folder, is_plain, open_plain, real_path
+from MonaiSKD.reading.own import is_own
 from MonaiSKD.reading.raster import RASTER_SUFFIXES
 
 DICOM_SUFFIXES = (".dcm", ".dicom")
@@ -56,8 +57,8 @@ def find_sources(
     """Find what is to be classified.
 
     A named file is always attempted, whatever its name. Of a folder, its files are, but for hidden ones and for those
-    that are no images by name and content. A DICOMDIR stands for the files it names. No file is found twice, but one
-    that is named is found as often as it is named.
+    that are no images by name and content, or that this package wrote (heat maps, reports). A DICOMDIR stands for the
+    files it names. No file is found twice, but one that is named is found as often as it is named.
 
     For radiographs each DICOM file is a source, found while the folder is walked. For CT and MR the DICOM files of all
     folders are gathered by series and come last, in the order of their paths; they are divided further where a series
@@ -70,7 +71,7 @@ def find_sources(
         rule: its modality decides whether DICOM files are gathered.
         recursive: whether folders below the named ones are walked, too.
         gather: whether DICOM files that are named one by one are joined by series, as those of a folder are.
-        on_skip: called with the path of each file in a folder that is no image.
+        on_skip: called with the path of each file in a folder that is no image, or one of this package's own.
 
     Example:
         >>> import tempfile
@@ -190,9 +191,13 @@ class _Walk:
             cause = f"cannot be read ({error.strerror or error})"
             yield _Found(file, False, SKDError(file, cause, "Check the file's permissions", "not_found"))
             return
-        if head is not None and is_dicomdir(head):
+        named_as_image = file.name.lower().endswith(_BY_NAME)
+        if head is None and named_as_image and is_dangling(file):
+            remedy = "Mount what it points to, or remove the link"
+            yield _Found(file, False, SKDError(file, "is a link to nothing", remedy, "not_found"))
+        elif head is not None and is_dicomdir(head):
             yield from self._disc(file)
-        elif head is None or not (looks_like_dicom(head) or file.name.lower().endswith(_BY_NAME)):
+        elif head is None or is_own(head) or not (looks_like_dicom(head) or named_as_image):
             self.skip(str(file))
         elif self._is_new(file):
             yield _Found(file, _is_dicom(file, head))

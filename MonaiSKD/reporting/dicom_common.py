@@ -12,12 +12,13 @@ from MonaiSKD import __version__
 from MonaiSKD.errors import SKDError
 from MonaiSKD.files import atomic_path
 from MonaiSKD.reading.dicom.header import value
+from MonaiSKD.reading.own import PRODUCER
 
 if TYPE_CHECKING:  # pydicom and highdicom are imported when an object is written, not when the package is
     from pydicom.dataset import Dataset
     from pydicom.sr.coding import Code
 
-MANUFACTURER = "MonaiSKD"
+MANUFACTURER = PRODUCER
 PRIVATE_SCHEME = "99MONAISKD"
 # Concepts that no public scheme has: value and meaning in the scheme 99MONAISKD.
 THRESHOLD = ("THRESHOLD", "Decision threshold")

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from MonaiSKD.files import atomic_path
+from MonaiSKD.reading.own import PRODUCER
 from MonaiSKD.reporting.sentences import NOT_CLINICAL, printable
 from MonaiSKD.runtime.result import HeatMap, Result
 
@@ -116,7 +117,8 @@ def save_overlays(result: Result, folder: str | os.PathLike[str]) -> tuple[Path,
     """Save the result's heat maps as PNG files, each whole or not at all.
 
     Names are made of the input's name, a digest of its path (so that `a/1.png` and `b/1.png` stay apart, and the same
-    input overwrites only its own), the slice from 1 and the class. The files carry no header data.
+    input overwrites only its own), the slice from 1 and the class. The files carry no header data but the name of this
+    package, by which they are left out when their folder is classified.
 
     Args:
         result: with heat maps; without, nothing is written.
@@ -128,6 +130,10 @@ def save_overlays(result: Result, folder: str | os.PathLike[str]) -> tuple[Path,
     Raises:
         SKDError: they cannot be written.
     """
+    from PIL.PngImagePlugin import PngInfo
+
+    mark = PngInfo()
+    mark.add_text("Software", PRODUCER)
     paths: list[Path] = []
     for heatmap in result.heatmaps:
         parts = [_file_name(result.input), _safe(heatmap.label, 40)]
@@ -137,7 +143,7 @@ def save_overlays(result: Result, folder: str | os.PathLike[str]) -> tuple[Path,
         if path in paths:  # two class names that are equal once they are safe
             path = path.with_name(f"{path.stem}-{len(paths) + 1}.png")
         with atomic_path(path) as beside:
-            heat_overlay(heatmap).save(beside, format="PNG")
+            heat_overlay(heatmap).save(beside, format="PNG", pnginfo=mark)
         paths.append(path)
     return tuple(paths)
 

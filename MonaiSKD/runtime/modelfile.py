@@ -115,7 +115,7 @@ def _content(file: Path) -> bytes:
         return file.read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
         cause = f"cannot be read ({getattr(error, 'strerror', None) or error})"
-        raise SKDError(file, cause, "Check the path", code="not_found") from error
+        raise SKDError(file, cause, "Check the path and the permissions", code="not_found") from error
 
 
 def _refused(file: Path, error: Exception) -> SKDError:

@@ -73,6 +73,18 @@ def test_links_in_a_circle_end(tmp_path: Path) -> None:
     assert names(find_sources([tmp_path], CXR, recursive=True)) == ["x.png"]
 
 
+def test_a_link_called_as_an_image_that_leads_nowhere_is_a_failure(tmp_path: Path) -> None:
+    png(tmp_path / "in" / "a.png")
+    for name in ("b.dcm", "notes"):
+        (tmp_path / "in" / name).symlink_to(tmp_path / "unmounted" / name)
+    skipped: list[str] = []
+    found = list(find_sources([tmp_path / "in"], CXR, on_skip=skipped.append))
+    assert [(Path(one.path).name, one.error and one.error.code) for one in found] == [
+        ("a.png", None), ("b.dcm", "not_found"),
+    ]  # fmt: skip
+    assert skipped == [str(tmp_path / "in" / "notes")]
+
+
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.png")
     skipped: list[str] = []

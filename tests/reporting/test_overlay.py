@@ -105,7 +105,7 @@ def test_saved_names_tell_input_slice_and_class(volume, tmp_path) -> None:
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == sorted(path.name for path in paths)
     with Image.open(paths[0]) as picture:
         assert picture.format == "PNG"
-        assert picture.info == {}  # nothing but pixels
+        assert picture.info == {"Software": "MonaiSKD"}  # and pixels
 
 
 def test_equal_names_in_different_folders_stay_apart(make_result, make_heatmap, tmp_path) -> None:
