@@ -186,7 +186,8 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         SKDError: the file is absent, unreadable, or not JSON.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        # Programs on Windows put a byte-order mark in front.
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise SKDError(path, f"cannot be read ({error.strerror or error})", "Check the path") from error
     except ValueError as error:

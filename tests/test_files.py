@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from MonaiSKD.errors import SKDError
-from MonaiSKD.files import atomic_path, output_file, run_files
+from MonaiSKD.files import atomic_path, output_file, read_json, run_files
 
 PROC = Path("/proc")
 
@@ -93,3 +93,8 @@ def test_a_file_that_the_block_misses_is_not_called_unwritable(tmp_path):
     with pytest.raises(FileNotFoundError), atomic_path(tmp_path / "a.txt"):
         (tmp_path / "gone").read_text()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_json_may_begin_with_a_byte_order_mark(tmp_path):
+    (tmp_path / "a.json").write_bytes(b'\xef\xbb\xbf{"a": 1}')
+    assert read_json(tmp_path / "a.json") == {"a": 1}

@@ -106,9 +106,12 @@ def _read_csv(where: Path) -> Iterator[Case]:
     except (UnicodeDecodeError, csv.Error) as error:
         raise SKDError(where, f"is not a CSV in UTF-8 ({error})", "Save it as CSV in UTF-8") from error
     for line, row in rows:
-        if None in row:
-            raise SKDError(where, f"line {line} has more fields than line 1", "Put quotes around fields with commas")
+        extra = row.pop(None, [])
         fields = {name: (value or "").strip() for name, value in row.items()}
+        if not any(text.strip() for text in (*fields.values(), *extra)):
+            continue  # spreadsheets leave empty rows behind
+        if extra:
+            raise SKDError(where, f"line {line} has more fields than line 1", "Put quotes around fields with commas")
         yield Case(
             _located(where, fields["path"], f"line {line}"),
             _labelled(where, fields["label"], f"line {line}"),
@@ -135,11 +138,17 @@ def _read_datalist_json(where: Path) -> Iterator[Case]:
             named = names.get(str(label), label) if isinstance(names, dict) else label
             yield Case(
                 _located(where, image if isinstance(image, str) else "", place),
-                _labelled(where, "" if named is None else str(named).strip(), place),
+                _labelled(where, _class_name(where, named, place), place),
                 SPLIT_NAMES[str(key).lower()],
                 None if patient in (None, "") else str(patient),
                 _text_or_none(entry.get("source")),
             )
+
+
+def _class_name(where: Path, label: Any, place: str) -> str:
+    if isinstance(label, bool) or not isinstance(label, str | int | None):
+        raise SKDError(where, f"{place} has the label {label!r}", "Write a text or a whole number")
+    return "" if label is None else str(label).strip()
 
 
 def _text_or_none(value: Any) -> str | None:

@@ -11,7 +11,7 @@ from MonaiSKD.engines.pipeline import Pipeline
 from MonaiSKD.engines.precision import AutocastInferer, resolve_device, resolve_precision
 from MonaiSKD.engines.predictions import SavePredictions
 from MonaiSKD.engines.progress import Progress
-from MonaiSKD.engines.recipe import check_recipe
+from MonaiSKD.engines.recipe import check_recipe, check_settings
 from MonaiSKD.engines.runfolder import TrainedModel, load_run, load_weights
 from MonaiSKD.engines.stages import Stage, parameter_groups, supervised_stage, warmup_cosine
 from MonaiSKD.engines.validation import ValidationScore
@@ -33,6 +33,7 @@ __all__ = [
     "ValidationScore",
     "ViewsDataset",
     "check_recipe",
+    "check_settings",
     "eval_loader",
     "feature_stage",
     "initialise_students",

@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
+from torch import nn
 
-from MonaiSKD.engines.distributed import rank
+from MonaiSKD.engines.distributed import average_buffers, rank
 from MonaiSKD.errors import SKDError
 from MonaiSKD.files import atomic_path
 
@@ -30,8 +31,8 @@ def save_state(path: str | Path, state: Mapping[str, Any]) -> None:
 class StageCheckpoint:
     """Save the state of a stage after every epoch, whole or not at all, under one name; load it again.
 
-    The engine's counters and PyTorch's random state are always part of it. Views and order of the images need no
-    state: they depend on the seed and the epoch alone (see :mod:`MonaiSKD.engines.data`).
+    The engine's counters, its gradient scaler and PyTorch's random state are always part of it. Views and order of the
+    images need no state: they depend on the seed and the epoch alone (see :mod:`MonaiSKD.engines.data`).
 
     Args:
         path: the file.
@@ -42,18 +43,27 @@ class StageCheckpoint:
     def __init__(self, path: str | Path, objects: Mapping[str, Any]) -> None:
         self.path = Path(path)
         self.objects = dict(objects)
+        self._scaler: dict[str, Any] = {}
 
     def attach(self, engine: Engine) -> None:
         """Hook into the trainer; attach last, so that what is saved is final for the epoch."""
+        engine.add_event_handler(Events.STARTED, self._restore_scaler)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
 
     def __call__(self, engine: Engine) -> None:
-        """Save (on rank 0)."""
+        """Save (on rank 0) what all ranks have alike."""
+        for thing in self.objects.values():
+            if isinstance(thing, nn.Module):
+                average_buffers(thing)
         if rank() > 0:
             return
         state = {name: thing.state_dict() for name, thing in self.objects.items()}
         state["engine"] = dict(engine.state_dict())
-        state["rng"] = {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
+        scaler, device = getattr(engine, "scaler", None), engine.state.device
+        state["scaler"] = {} if scaler is None else scaler.state_dict()
+        # Of the training's GPU alone: the computer where it goes on may have fewer of them.
+        cuda = [torch.cuda.get_rng_state(device)] if device.type == "cuda" else []
+        state["rng"] = {"cpu": torch.get_rng_state(), "cuda": cuda}
         save_state(self.path, state)
 
     def resume(self, engine: Engine) -> bool:
@@ -77,7 +87,13 @@ class StageCheckpoint:
             raise SKDError(
                 self.path, f"does not fit this run ({error})", "Use the same options again, or another --out folder"
             ) from error
+        self._scaler = state.get("scaler", {})
         torch.set_rng_state(state["rng"]["cpu"])
-        if torch.cuda.is_available() and state["rng"]["cuda"]:
-            torch.cuda.set_rng_state_all(state["rng"]["cuda"])
+        if engine.state.device.type == "cuda" and state["rng"]["cuda"]:
+            torch.cuda.set_rng_state(state["rng"]["cuda"][0], engine.state.device)
         return True
+
+    def _restore_scaler(self, engine: Engine) -> None:
+        """Only now: a trainer makes its scaler when it starts; one in another number format has none."""
+        if self._scaler and engine.scaler is not None:
+            engine.scaler.load_state_dict(self._scaler)

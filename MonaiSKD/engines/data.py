@@ -22,6 +22,7 @@ from torch.utils.data import Dataset
 from torch.utils.data.distributed import DistributedSampler
 
 from MonaiSKD.datasets.unlabeled import UNLABELED
+from MonaiSKD.errors import SKDError
 
 Item = dict[str, Any]
 
@@ -182,7 +183,14 @@ def sample_images(dataset: ViewsDataset, count: int, seed: int = 0) -> Tensor | 
 
 
 def eval_loader(dataset: ViewsDataset, batch_size: int) -> DataLoader:
-    """Every image once, in order, over all ranks."""
+    """Every image once, in order, over all ranks.
+
+    Raises:
+        SKDError: a rank would have none.
+    """
+    if len(dataset) < idist.get_world_size():
+        cause = f"there are {len(dataset)} for {idist.get_world_size()} processes, and each needs one"
+        raise SKDError("images of a split", cause, "Use fewer processes, or add images to the split")
     sampler = ShardSampler(dataset)
     return DataLoader(dataset, batch_size=batch_size, sampler=sampler, num_workers=0, generator=_own_generator())
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from monai.data import DataLoader
-from monai.engines import Trainer
+from monai.engines import Trainer, Workflow
 from monai.engines.utils import IterationEvents
 from torch import Tensor, nn
 
@@ -73,12 +73,16 @@ class DualTrainer(Trainer):
         self.mixing = mixing
         self.dtype = torch.float32 if inferer is None else inferer.dtype
         self.max_grad_norm = max_grad_norm
-        self.grad_scaler = torch.amp.GradScaler(device.type, enabled=self.dtype == torch.float16)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype == torch.float16)
         if compile:
             for member in network.members:
                 member.compile()
         # Heads have no gradient before the labels come in, projections none without a teacher.
         self._learners = [distributed(member, device, find_unused_parameters=True) for member in network.members]
+
+    def run(self) -> None:
+        """Train with the gradient scaler that is there; MONAI's trainers make one here, for CUDA alone."""
+        Workflow.run(self)
 
     def _iteration(self, engine: Trainer, batchdata: dict[str, Tensor]) -> dict[str, float]:
         batch = {key: value.to(self.state.device, non_blocking=True) for key, value in batchdata.items()}
@@ -97,7 +101,7 @@ class DualTrainer(Trainer):
             with autocast(self.state.device, self.dtype):
                 output = learner(batch["image"])
             losses = self.objective(output, batch["label"], epoch, target, teacher)
-            self.grad_scaler.scale(losses["loss"]).backward()
+            self.scaler.scale(losses["loss"]).backward()
             parts.update({f"{index}/{name}": value.item() for name, value in losses.items()})
         self.fire_event(IterationEvents.LOSS_COMPLETED)
         self._step()
@@ -116,9 +120,9 @@ class DualTrainer(Trainer):
         return self.targets(batch["image"], batch["epoch"], batch["index"])
 
     def _step(self) -> None:
-        self.grad_scaler.unscale_(self.optimizer)
+        self.scaler.unscale_(self.optimizer)
         for member in self.network.members:
             nn.utils.clip_grad_norm_(member.parameters(), self.max_grad_norm)
         self.fire_event(IterationEvents.BACKWARD_COMPLETED)
-        self.grad_scaler.step(self.optimizer)
-        self.grad_scaler.update()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()

@@ -1,4 +1,4 @@
-"""Ignite handlers that the stages share: validation with a memory of the best, buffers, clipping, progress."""
+"""Ignite handlers that the stages share: validation with a memory of the best, averages, clipping, means."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ignite.distributed as idist
-import torch
 from ignite.engine import Engine, Events
 from monai.engines import Evaluator
 from monai.engines.utils import IterationEvents
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from MonaiSKD import events
 from MonaiSKD.distillation import EMATeachers
+from MonaiSKD.engines.distributed import average_buffers
 
 
 class KeepBest:
@@ -104,15 +104,6 @@ class KeepBest:
         """Take over what :meth:`state_dict` gave."""
         for name in self.state_dict():
             setattr(self, name, state[name])
-
-
-@torch.no_grad()
-def average_buffers(network: nn.Module) -> None:
-    """Average the floating-point buffers (BatchNorm statistics) over the ranks, which each saw other images."""
-    if idist.get_world_size() > 1:
-        for buffer in network.buffers():
-            if buffer.is_floating_point():
-                buffer.copy_(idist.all_reduce(buffer.clone()) / idist.get_world_size())
 
 
 class FollowStudents:

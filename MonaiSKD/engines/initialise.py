@@ -11,9 +11,11 @@ from torch import Tensor
 
 from MonaiSKD.errors import SKDError
 from MonaiSKD.models import Classifier, Teacher
+from MonaiSKD.models.features import feature_maps
 from MonaiSKD.models.pair import StudentPair
 from MonaiSKD.selection import SelectionPlan, compensate, make_plan
 from MonaiSKD.selection.compensation import CompensationReport
+from MonaiSKD.selection.importance import evaluating
 
 Initialisation = Literal["selection", "random"]
 
@@ -63,8 +65,8 @@ def initialise_students(
         seed: of the random parts (heads, linear layers, random selections).
 
     Raises:
-        SKDError: the pair of networks does not map (see :func:`~MonaiSKD.selection.make_plan`), or `initialisation`
-            is unknown.
+        SKDError: the pair of networks does not map (see :func:`~MonaiSKD.selection.make_plan`), the student is of a
+            kind that has no heat maps, or `initialisation` is unknown.
     """
     if initialisation not in get_args(Initialisation):
         known = " or ".join(get_args(Initialisation))
@@ -91,7 +93,21 @@ def initialise_students(
                 reports.append(report)
             plans.append(plan)
     large: Any = teacher.module
-    return Initialised(StudentPair(students, large.num_features if features else None), plans, reports)
+    pair = StudentPair(students, large.num_features if features else None)
+    _try_out(pair, student, image_size)
+    return Initialised(pair, plans, reports)
+
+
+def _try_out(pair: StudentPair, student: str, image_size: int) -> None:
+    """Have a student do now what else the end of a training would be the first to ask of it."""
+    image = torch.zeros(1, 1, image_size, image_size)
+    try:
+        with evaluating(pair), torch.no_grad():
+            pair.members[0](image)
+            feature_maps(pair.students[0], image)
+    except Exception as error:  # timm's families fail each in a way of its own
+        cause = f"its features cannot be learned, or heat maps be read off them ({error})"
+        raise SKDError(f"student {student!r}", cause, "Choose one such as tf_efficientnet_lite_xs") from error
 
 
 def load_selected(network: Classifier, state: Mapping[str, Tensor]) -> None:

@@ -17,7 +17,7 @@ def resolve_device(name: str) -> torch.device:
     """The device behind "auto", "cpu" or "cuda" (of this rank, in a distributed run).
 
     Raises:
-        SKDError: CUDA was asked for and is not there.
+        SKDError: CUDA was asked for and is not there, or PyTorch knows no device of this name.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -25,7 +25,10 @@ def resolve_device(name: str) -> torch.device:
         raise SKDError("device cuda", "PyTorch sees no CUDA device", "Use --device cpu or auto")
     if name == "cuda":
         name = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
-    return torch.device(name)
+    try:
+        return torch.device(name)
+    except RuntimeError as error:
+        raise SKDError(f"device {name!r}", "PyTorch knows none of this name", "Use auto, cpu or cuda") from error
 
 
 def resolve_precision(name: str, device: torch.device, network: nn.Module) -> torch.dtype:

@@ -1,15 +1,22 @@
-"""The entries of a recipe: what each may be, asked before a training begins, and which of them decide its weights."""
+"""The entries of a recipe and the settings beside it: what each may be, asked before a training begins.
+
+Also which of a recipe's entries decide the weights.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal, get_args
+
+import torch
 
 from MonaiSKD.distillation.logits import Coupling
 from MonaiSKD.engines.initialise import Initialisation
 from MonaiSKD.engines.precision import FORMATS
 from MonaiSKD.errors import SKDError
+from MonaiSKD.reading import RULES
 from MonaiSKD.selection.rules import DepthRule, HeadRule, WidthRule
 
 UnlabeledIn = Literal["features", "all"]
@@ -55,9 +62,7 @@ def check_recipe(recipe: Mapping[str, Any]) -> None:
     for name in sorted(rules.keys() ^ recipe.keys()):
         cause = "the recipe has no such entry" if name in rules else "there is no such entry"
         raise SKDError(f"option {name!r}", cause, f"The entries are {', '.join(rules)}")
-    for name, (fits, words) in rules.items():
-        if not fits(recipe[name]):
-            raise SKDError(f"option {name!r}", f"it cannot be {recipe[name]!r}", f"Use {words}")
+    _ask(rules, recipe)
     if recipe["unlabeled"] is not None and recipe["unlabeled_in"] == "all" and (recipe["mixup"] or recipe["cutmix"]):
         cause = "mixing blends labels, and images without labels take part in stage 1"
         raise SKDError("options 'mixup' and 'cutmix'", cause, "Set unlabeled_in=features, or both to 0")
@@ -67,9 +72,32 @@ def check_recipe(recipe: Mapping[str, Any]) -> None:
         raise SKDError("option 'label_start'", cause, "Use a smaller share, or more epochs")
 
 
+def check_settings(title: Any, model: Any, modality: Any, device: Any, val_interval: Any) -> None:
+    """Refuse settings beside the recipe that a training, or the model file at its end, could not use.
+
+    Raises:
+        SKDError: one has a value that it cannot have.
+    """
+    rules: dict[str, _Rule] = {
+        "title": (lambda value: isinstance(value, str), "a text"),
+        "model": (_names_a_model, 'texts for both, as in {"name": "mine", "version": "1.0"}'),
+        "modality": (list(RULES).__contains__, _either(list(RULES))),
+        "device": (lambda value: isinstance(value, torch.device), "--device, or $engines.resolve_device('cpu')"),
+        "val_interval": (partial(_lies_in, "[1, inf)", int), "a whole number in [1, inf)"),
+    }
+    values = {"title": title, "model": model, "modality": modality, "device": device, "val_interval": val_interval}
+    _ask(rules, values)
+
+
 def decisive(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """The entries that decide the weights, but for paths: what lies there decides, wherever it lies."""
     return {name: value for name, value in recipe.items() if name not in (*OUTWARD, *_PATHS)}
+
+
+def _ask(rules: Mapping[str, _Rule], values: Mapping[str, Any]) -> None:
+    for name, (fits, words) in rules.items():
+        if not fits(values[name]):
+            raise SKDError(f"option {name!r}", f"it cannot be {values[name]!r}", f"Use {words}")
 
 
 def _rules() -> dict[str, _Rule]:
@@ -93,6 +121,7 @@ def _rules() -> dict[str, _Rule]:
     rules |= dict.fromkeys(_SWITCHES, (lambda value: isinstance(value, bool), "true or false"))
     rules |= dict.fromkeys(_NAMES, (lambda value: isinstance(value, str), "a name"))
     rules |= dict.fromkeys(_PATHS, (lambda value: value is None or isinstance(value, str), "a path, or null"))
+    rules["cache_dir"] = (_takes_files, "a folder, or null")
     rules["augmentation"] = (_strengthens, "a number in [0, inf), or two: for rotation and height, and for width")
     rules["selection"] = (_selects, "; ".join(f"{name}: {_either(values)}" for name, values in _SELECTION.items()))
     return rules
@@ -105,6 +134,14 @@ def _lies_in(interval: str, kind: Any, value: Any) -> bool:
     return (value > low or (value == low and interval[0] == "[")) and (
         value < high or (value == high and interval[-1] == "]")
     )
+
+
+def _takes_files(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and (Path(value).is_dir() or not Path(value).exists()))
+
+
+def _names_a_model(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(value.get(part), str) for part in ("name", "version"))
 
 
 def _strengthens(value: Any) -> bool:

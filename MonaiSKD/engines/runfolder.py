@@ -36,7 +36,8 @@ def claim(folder: str | Path, run: Mapping[str, Any]) -> None:
     Images that an earlier run has learned from may be test images of this one: its results would be worth nothing.
 
     Args:
-        folder: the run folder. Without checkpoints it is taken, whatever it was of before.
+        folder: the run folder. Without checkpoints it is taken, whatever it was of before; results of an earlier
+            run stay until the new ones are there.
         run: JSON data, by name: all that decides the weights, options and fingerprints.
 
     Raises:
@@ -82,7 +83,11 @@ class TrainedModel:
 
 
 def save_model(folder: str | Path, network: Classifier) -> None:
-    """Write the network's weights as `model.pt`: a plain state dict, as MONAI bundles keep them."""
+    """Write the network's weights as `model.pt`: a plain state dict, as MONAI bundles keep them.
+
+    A model file is removed: it may hold other weights or thresholds, and where one is wanted it is written last.
+    """
+    (Path(folder) / MODEL_FILE).unlink(missing_ok=True)
     save_state(Path(folder) / MODEL, {key: value.cpu().contiguous() for key, value in network.state_dict().items()})
 
 

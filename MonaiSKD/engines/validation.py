@@ -11,6 +11,8 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from torch import Tensor
 from torch.nn import functional
 
+from MonaiSKD.errors import SKDError
+
 Statistic = Literal["auc", "balanced_accuracy", "log_likelihood"]
 
 
@@ -43,8 +45,15 @@ class ValidationScore(Metric):
         self._labels.append(output[1].detach())
 
     def compute(self) -> float:
-        """The statistic over everything taken in since the reset, on every rank alike."""
+        """The statistic over everything taken in since the reset, on every rank alike.
+
+        Raises:
+            SKDError: the logits are not finite.
+        """
         logits = evenly_divisible_all_gather(torch.cat(self._logits)).cpu()
+        if not logits.isfinite().all():
+            cause = "it diverged: the network's answers are no finite numbers"
+            raise SKDError("training", cause, "Use a smaller learning rate, or precision=float32")
         labels = evenly_divisible_all_gather(torch.cat(self._labels)).cpu()
         return validation_score(logits, labels, self.statistic)
 

@@ -69,7 +69,8 @@ def test_a_csv_gives_patients_and_sources_and_starts_at_its_own_folder(write) ->
         "images/2.png,well,train,p2,,\n"
         "\n"
         '"images/3.png", well ,Test,,south,7\n'
-        f"{folder}/4.png,sick,val,p4,,\n",
+        f"{folder}/4.png,sick,val,p4,,\n"
+        ",,,, ,\n,,,,,,,\n",
         encoding="utf-8",
     )
     data = load_datalist(table)

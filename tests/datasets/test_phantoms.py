@@ -4,6 +4,7 @@ import hashlib
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -186,3 +187,20 @@ def test_a_sample_is_drawn_without_the_training_half(tmp_path):
         f"write_sample({str(tmp_path / 'sample.nii.gz')!r}, 'brain_mri', size=64)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "cause"),
+    [
+        ({"size": 63}, "none can be drawn with size 63"),
+        ({"seed": -1}, "none can be drawn with size 192 and seed -1"),
+        ({"per_class": (0, 0, 0)}, "0, 0, 0 for train, val and test"),
+        ({"per_class": (2, -1, 0)}, "2, -1, 0 for train, val and test"),
+    ],
+)
+def test_phantoms_that_cannot_be_drawn_are_refused_and_nothing_is_written(
+    tmp_path: Path, options: dict[str, Any], cause: str
+) -> None:
+    with pytest.raises(SKDError, match=cause):
+        write_phantoms(tmp_path / "out", "brain_mri", **options)
+    assert not (tmp_path / "out").exists()

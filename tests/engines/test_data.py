@@ -1,5 +1,6 @@
 """Views are a function of (seed, epoch, index, view); samplers cover every image."""
 
+import ignite.distributed as idist
 import numpy as np
 import pytest
 import torch
@@ -7,6 +8,7 @@ from monai.data import get_track_meta, set_track_meta
 from PIL import Image
 
 from MonaiSKD.engines import ViewsDataset, eval_loader, sample_images, train_loader
+from MonaiSKD.errors import SKDError
 from MonaiSKD.transforms import ReadCanonicald, brain_mri
 
 
@@ -126,6 +128,15 @@ def test_evaluation_sees_each_image_once_in_order(items):
     data = ViewsDataset(items, ReadCanonicald("image", "brain_mri", 16))
     seen = torch.cat([batch["index"] for batch in eval_loader(data, 4)])
     assert seen.tolist() == list(range(11))
+
+
+def test_a_split_that_leaves_a_process_without_images_is_refused(items, monkeypatch):
+    data = ViewsDataset(items, ReadCanonicald("image", "brain_mri", 16))
+    monkeypatch.setattr(idist, "get_world_size", lambda: 11)
+    assert len(eval_loader(data, 4)) == 1
+    monkeypatch.setattr(idist, "get_world_size", lambda: 12)
+    with pytest.raises(SKDError, match=r"there are 11 for 12 processes.*fewer processes"):
+        eval_loader(data, 4)
 
 
 def test_a_sample_is_drawn_without_repetition(items):

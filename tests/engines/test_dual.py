@@ -1,11 +1,21 @@
 """Two students in one engine are two students: neither learns from the other unless it is coupled to it."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 import torch
 from torch.utils.data import DataLoader
 
 from MonaiSKD.distillation import EMATeachers, Objective
-from MonaiSKD.engines import DualTrainer, EpochMeans, FollowStudents, parameter_groups
+from MonaiSKD.engines import (
+    AutocastInferer,
+    DualTrainer,
+    EpochMeans,
+    FollowStudents,
+    StageCheckpoint,
+    parameter_groups,
+)
 from MonaiSKD.models import Classifier
 from MonaiSKD.models.pair import StudentPair
 
@@ -25,7 +35,9 @@ def student(seed: int) -> Classifier:
     return Classifier("test_vit", 2, 32)
 
 
-def train(students: list[Classifier], coupling: str = "own", **options) -> tuple[StudentPair, EpochMeans]:
+def train(
+    students: list[Classifier], coupling: str = "own", handlers: Sequence[Any] = (), **options
+) -> tuple[StudentPair, EpochMeans]:
     pair, means = StudentPair(students), EpochMeans("dual", dict)
     ema = EMATeachers(pair.students)
     DualTrainer(
@@ -36,7 +48,7 @@ def train(students: list[Classifier], coupling: str = "own", **options) -> tuple
         ema=ema,
         optimizer=torch.optim.SGD(parameter_groups(pair, 0.0), lr=0.05),
         objective=Objective(torch.ones(2), ramp_epochs=0, coupling=coupling),
-        train_handlers=[FollowStudents(ema, pair.students), means],
+        train_handlers=[FollowStudents(ema, pair.students), means, *handlers],
         **options,
     ).run()
     return pair, means
@@ -72,3 +84,10 @@ def test_each_students_gradient_is_clipped_by_itself():
     start = weights(student(0))
     pair, _ = train([student(0), student(1)], max_grad_norm=1e-6)
     assert 0 < (weights(pair.students[0]) - start).norm() < 6 * 0.05 * 1.01e-6
+
+
+@pytest.mark.parametrize(("dtype", "scaled"), [(torch.float16, True), (torch.float32, False)])
+def test_in_float16_the_scale_of_the_gradients_is_saved(tmp_path, dtype, scaled):
+    checkpoint = StageCheckpoint(tmp_path / "dual.pt", {})
+    train([student(0)], inferer=AutocastInferer(dtype), handlers=[checkpoint])
+    assert ("scale" in torch.load(checkpoint.path, weights_only=True)["scaler"]) == scaled

@@ -24,6 +24,12 @@ def test_the_device_cpu_is_always_there():
     assert resolve_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
 
 
+@pytest.mark.parametrize("name", ["foo", "cpu:one"])
+def test_a_device_that_pytorch_does_not_know_is_refused(name):
+    with pytest.raises(SKDError, match=f"device '{name}'.*auto, cpu or cuda"):
+        resolve_device(name)
+
+
 def test_the_inferer_computes_in_its_format_and_returns_float32():
     seen = []
     network = nn.Linear(3, 2)

@@ -4,12 +4,17 @@ import json
 import math
 
 import pytest
+import torch
 
 from MonaiSKD.bundle import find_bundle, list_bundles, prepare_training
-from MonaiSKD.engines import check_recipe
+from MonaiSKD.engines import check_recipe, check_settings
 from MonaiSKD.errors import SKDError
 from MonaiSKD.training import _DEMO
 
+SETTINGS = {
+    "title": "Mine", "model": {"name": "mine", "version": "1.0"}, "modality": "lung_ct",
+    "device": torch.device("cpu"), "val_interval": 1,
+}  # fmt: skip
 RECIPE = dict(find_bundle("brain_mri").recipe)
 
 
@@ -56,6 +61,32 @@ def test_a_wrong_value_is_refused_with_those_that_are_right(name, value, remedy)
         check_recipe({**RECIPE, name: value})
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "remedy"),
+    [
+        ("title", None, "a text"),
+        ("model", {"name": "mine"}, r'texts for both, as in \{"name"'),
+        ("model", "mine", "texts for both"),
+        ("modality", "ct", "chest_xray, lung_ct or brain_mri"),
+        ("modality", [], "chest_xray"),
+        ("device", "foo", "--device"),
+        ("val_interval", 0, r"a whole number in \[1, inf\)"),
+    ],
+)
+def test_a_wrong_setting_beside_the_recipe_is_refused_with_those_that_are_right(name, value, remedy):
+    check_settings(**SETTINGS)
+    with pytest.raises(SKDError, match=f"^option '{name}': it cannot be .*Use {remedy}"):
+        check_settings(**{**SETTINGS, name: value})
+
+
+def test_a_cache_is_a_folder_or_becomes_one(tmp_path):
+    check_recipe({**RECIPE, "cache_dir": str(tmp_path)})
+    check_recipe({**RECIPE, "cache_dir": str(tmp_path / "new")})
+    (tmp_path / "file").touch()
+    with pytest.raises(SKDError, match=r"'cache_dir'.*a folder, or null"):
+        check_recipe({**RECIPE, "cache_dir": str(tmp_path / "file")})
+
+
 @pytest.mark.parametrize("value", [None, "float32", "float16", "int8"])
 def test_every_way_to_export_passes(value):
     check_recipe({**RECIPE, "export": value})
@@ -91,12 +122,13 @@ def test_some_epochs_are_left_for_the_labels():
 
 
 @pytest.mark.parametrize("name", ["brain_mri", "chest_xray", "lung_ct"])
-def test_a_training_asks_before_it_reads_a_single_file(name, tmp_path):
-    options = {"dataset_dir": str(tmp_path / "absent"), "output_dir": str(tmp_path / "run"), "export": "fp16"}
+@pytest.mark.parametrize(("option", "value"), [("export", "fp16"), ("val_interval", 0), ("device", "foo")])
+def test_a_training_asks_before_it_reads_a_single_file(name, option, value, tmp_path):
+    options = {"dataset_dir": str(tmp_path / "absent"), "output_dir": str(tmp_path / "run"), option: value}
     with pytest.raises(RuntimeError) as caught:
         prepare_training(find_bundle(name), options).initialize()
     assert isinstance(caught.value.__cause__, SKDError)
-    assert "'export'" in str(caught.value.__cause__)
+    assert f"'{option}'" in str(caught.value.__cause__)
     assert list(tmp_path.iterdir()) == []
     overlay = json.loads((find_bundle(name).folder / "configs" / "multi_gpu_train.json").read_text())
-    assert overlay["initialize"][0] == find_bundle(name).config["initialize"][0]
+    assert overlay["initialize"][:2] == find_bundle(name).config["initialize"][:2]

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from ignite.engine import Engine
+from ignite.engine import Engine, Events
 
 from MonaiSKD.bundle import find_bundle, run_training
-from MonaiSKD.engines import StageCheckpoint
+from MonaiSKD.engines import StageCheckpoint, distributed
 from MonaiSKD.errors import SKDError
 
 
@@ -81,16 +81,19 @@ def kill(monkeypatch, stage, epoch, saved, out, options) -> None:
 @pytest.fixture
 def checkpoint(tmp_path) -> StageCheckpoint:
     """Of three epochs of a stage that has nothing to remember."""
-    checkpoint = StageCheckpoint(tmp_path / "stage.pt", {})
-    engine = Engine(lambda engine, batch: None)
+    return saved(StageCheckpoint(tmp_path / "stage.pt", {}), new_engine(3))
+
+
+def saved(checkpoint: StageCheckpoint, engine: Engine) -> StageCheckpoint:
     checkpoint.attach(engine)
-    engine.run([0, 1], max_epochs=3)
+    engine.run([0, 1], max_epochs=engine.state.max_epochs)
     return checkpoint
 
 
-def new_engine(epochs: int) -> Engine:
+def new_engine(epochs: int, device: str = "cpu") -> Engine:
     engine = Engine(lambda engine, batch: None)
     engine.state.max_epochs = epochs
+    engine.state.device = torch.device(device)
     return engine
 
 
@@ -104,3 +107,36 @@ def test_a_damaged_checkpoint_is_refused(checkpoint):
     checkpoint.path.write_bytes(b"not a checkpoint")
     with pytest.raises(SKDError, match=r"stage.pt: does not fit this run"):
         checkpoint.resume(new_engine(3))
+
+
+def test_a_gradient_scaler_goes_on_where_it_was(tmp_path):
+    first, second = new_engine(1), new_engine(1)
+    first.scaler, second.scaler = (torch.amp.GradScaler("cpu", init_scale=scale) for scale in (8.0, 65536.0))
+    checkpoint = saved(StageCheckpoint(tmp_path / "stage.pt", {}), first)
+    checkpoint.attach(second)
+    assert checkpoint.resume(second)
+    second.fire_event(Events.STARTED)
+    assert second.scaler.get_scale() == 8.0
+
+
+def test_a_run_of_two_gpus_goes_on_with_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    gpus = [torch.Generator().manual_seed(seed) for seed in (1, 2)]
+    monkeypatch.setattr(torch.cuda, "default_generators", gpus)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: len(torch.cuda.default_generators))
+    checkpoint = saved(StageCheckpoint(tmp_path / "stage.pt", {}), new_engine(1, "cuda:1"))
+    alone = torch.Generator()
+    monkeypatch.setattr(torch.cuda, "default_generators", [alone])
+    assert checkpoint.resume(new_engine(1, "cuda:0"))
+    assert torch.equal(alone.get_state(), gpus[1].get_state())
+
+
+def test_running_statistics_are_saved_as_all_ranks_go_on_with_them(tmp_path, monkeypatch):
+    """Of two ranks, whose other one has 3 in each buffer."""
+    monkeypatch.setattr(distributed.idist, "get_world_size", lambda: 2)
+    monkeypatch.setattr(distributed.idist, "all_reduce", lambda buffer: buffer + 3)
+    norm = torch.nn.BatchNorm1d(1)
+    checkpoint = saved(StageCheckpoint(tmp_path / "stage.pt", {"network": norm}), new_engine(1))
+    assert norm.running_var.item() == 2.0
+    assert torch.load(checkpoint.path, weights_only=True)["network"]["running_var"].item() == 2.0

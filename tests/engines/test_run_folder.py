@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from MonaiSKD.bundle import find_bundle, run_training
+from MonaiSKD.engines.runfolder import claim, save_model
 from MonaiSKD.errors import SKDError
+from MonaiSKD.models import Classifier
 
 FEW = {"epochs": 1, "teacher_epochs": 0, "feature_epochs": 0, "finetune_epochs": 0, "compensation_images": 0}
 
@@ -90,7 +92,23 @@ def test_a_folder_that_does_not_say_what_it_is_of_is_refused(run, options, tmp_p
     (tmp_path / "old" / "run.json").unlink()
     assert "do not say" in refused(tmp_path / "old", options)
     shutil.rmtree(tmp_path / "old" / "checkpoints")  # as the remedy says
+    (tmp_path / "old" / "model.onnx").write_bytes(b"of the earlier training")
     train(tmp_path / "old", options)
+    assert not (tmp_path / "old" / "model.onnx").exists()  # `export` is null
+
+
+def test_a_folder_that_is_taken_anew_keeps_what_it_has_until_there_are_new_results(tmp_path):
+    names = {"model.pt", "model.onnx", "config.json", "notes.txt"}
+    for name in names:
+        (tmp_path / name).write_text("earlier")
+    claim(tmp_path, {"seed": 1})
+    assert {path.name for path in tmp_path.iterdir()} == {"run.json", *names}
+
+
+def test_other_weights_end_the_model_file_of_those_before(tmp_path):
+    (tmp_path / "model.onnx").write_bytes(b"earlier")
+    save_model(tmp_path, Classifier("test_vit", 2, 32))
+    assert {path.name for path in tmp_path.iterdir()} == {"model.pt"}
 
 
 def test_what_does_not_change_the_weights_may_change(run, options, images, tmp_path):

@@ -39,6 +39,7 @@ Build = Callable[..., nn.Module]
         ("convnext_tiny", "convnext_atto_ols", "axis 2 of stem.0.weight", "convnext_tiny -> convnext_atto"),
         ("vit_small_patch14_reg4_dinov2", "vit_tiny_patch14_dinov2", "4 registers", "vit_small_patch14_dinov2 ->"),
         ("efficientnet_es", "efficientnet_es", "neither a depthwise", "efficientnet_b1 -> efficientnet_b0"),
+        ("efficientnet_b3_gn", "efficientnet_b0_gn", "no batch normalisations", "efficientnet_b1 -> efficientnet_b0"),
     ],
 )
 def test_pairs_that_cannot_map_name_the_reason_and_the_nearest_that_can(

@@ -29,6 +29,7 @@ _PAINTERS: dict[Modality, Callable[[str, int, np.random.Generator], Phantom]] = 
     "brain_mri": brain.brain_mri_slice,
 }
 _SLICE_THICKNESS_MM = 1.0
+_LEAST_SIZE = 64
 
 
 def make_phantom(modality: Modality, label: str, rng: np.random.Generator, *, size: int = 192) -> Phantom:
@@ -50,8 +51,8 @@ def make_phantom(modality: Modality, label: str, rng: np.random.Generator, *, si
     """
     if label not in PHANTOM_CLASSES[modality]:
         raise ValueError(f"a {modality} phantom is one of {PHANTOM_CLASSES[modality]}, not {label!r}")
-    if size < 64:
-        raise ValueError(f"a phantom has at least 64 pixels a side, not {size}")
+    if size < _LEAST_SIZE:
+        raise ValueError(f"a phantom has at least {_LEAST_SIZE} pixels a side, not {size}")
     return _PAINTERS[modality](label, size, rng)
 
 
@@ -77,8 +78,14 @@ def write_phantoms(
         seed: another seed gives other phantoms; the same seed the same files.
 
     Raises:
-        SKDError: the folder holds a split already, or cannot be written.
+        SKDError: there would be none, or none could be drawn; the folder holds a split already, or cannot be written.
     """
+    if size < _LEAST_SIZE or seed < 0:
+        least = f"Use at least {_LEAST_SIZE} and 0"
+        raise SKDError("phantoms", f"none can be drawn with size {size} and seed {seed}", least)
+    if min(per_class) < 0 or not any(per_class):
+        cause = f"{', '.join(map(str, per_class))} for train, val and test are no numbers of images"
+        raise SKDError("phantoms per class", cause, "Use whole numbers from 0, one of them above")
     target = Path(folder)
     for split in SPLITS:
         if (target / split).exists():

@@ -47,6 +47,8 @@ class EfficientNet(Family):
         module: Any = model.get_submodule(block)
         if type(module) not in (DepthwiseSeparableConv, InvertedResidual) or module.conv_dw.weight.shape[1] != 1:
             raise CannotMap(f"{block} is neither a depthwise-separable nor an inverted-residual block")
+        if not isinstance(module.bn1, nn.BatchNorm2d):
+            raise CannotMap(f"the norms of {block} are no batch normalisations")
         _, stage, number = block.split(".")
         stream = f"stage{stage}"
         source = stream if number != "0" else "stem" if stage == "0" else f"stage{int(stage) - 1}"
