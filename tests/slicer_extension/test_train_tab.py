@@ -35,9 +35,10 @@ def test_a_training_shows_its_way_and_its_end(world, data, monkeypatch):
     assert (ui.startButton.enabled, ui.stopButton.enabled, ui.planSection.enabled) == (False, True, False)
     assert not ui.dataEdit.enabled
     wait_until(lambda: epochs_drawn(TrainingView.LOSS) == 5, 30)
+    # The last word of the training, which then waits.
+    wait_until(lambda: view.progressBar.value == int(1000 * (2 + 6 * 13 / 24) / 8), 30)
     wait_until(lambda: view.leftLabel.text)
     assert view.doingLabel.text == "Training the students: epoch 4 of 6"
-    assert view.progressBar.value == int(1000 * (2 + 6 * 13 / 24) / 8)
     assert view.leftLabel.text.startswith("about ")
     assert view.logSection.collapsed
     assert view.logText.plainText == "reading images"
