@@ -10,20 +10,14 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 from MonaiSKD import __version__, commands, events
+from MonaiSKD.ending import Terminated, ending_in_order
 from MonaiSKD.errors import SKDError
 
 INTERRUPTED, TERMINATED = 130, 143
-
-
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM has come: the program ends as after Ctrl-C, but for its exit code."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("highdicom").setLevel(logging.WARNING)  # it reports every module that it copies
-    with _ending_in_order():
+    with ending_in_order():
         if not getattr(options, "events", False):
             return _run(options)
         with events.telling(options.command.__name__.replace("_", "-")):
@@ -53,29 +47,6 @@ def _open_streams() -> None:
             setattr(sys, name, open(os.devnull, mode, errors="backslashreplace"))  # noqa: PTH123, SIM115
 
 
-@contextmanager
-def _ending_in_order() -> Iterator[None]:
-    """Let SIGTERM (`docker stop`, systemd, a batch queue) stop the block as Ctrl-C does, so that nothing is lost."""
-    mine = os.getpid()
-
-    def stop(number: int, _: object) -> None:
-        if os.getpid() == mine:
-            signal.signal(number, signal.SIG_IGN)  # a second one must not stop the putting in order
-            raise _Terminated
-        signal.signal(number, signal.SIG_DFL)  # a worker process has nothing to put in order
-        os.kill(os.getpid(), number)
-
-    # Python's signals belong to the main thread; whoever ignores this one, or has a handler of his own, keeps it.
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
 def _run(options: argparse.Namespace) -> int:
     try:
         code = int(options.command(options) or 0)
@@ -88,7 +59,7 @@ def _run(options: argparse.Namespace) -> int:
             if options.command in (commands.train, commands.demo)
             else ""
         )
-        return _failed(f"interrupted{goes_on}", TERMINATED if isinstance(stopped, _Terminated) else INTERRUPTED)
+        return _failed(f"interrupted{goes_on}", TERMINATED if isinstance(stopped, Terminated) else INTERRUPTED)
     except BrokenPipeError:  # the reader of standard output has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return commands.UNANSWERED

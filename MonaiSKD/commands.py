@@ -31,6 +31,8 @@ def classify(options: argparse.Namespace) -> int:
 
     lists = [given[1:] for given in options.paths if given.startswith("@")]
     paths = [path for given in options.paths for path in (_listed(given[1:]) if given.startswith("@") else [given])]
+    if not paths:
+        raise SKDError(lists[0], "lists no path", "Give a text file in UTF-8, one path a line", code="not_found")
     if options.json and isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")
     names = ("json", "csv", "heatmaps", "heatmap_format", "sr", "report", "explain", "identify")
@@ -49,10 +51,7 @@ def _listed(file: str) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         cause = f"cannot be read ({getattr(error, 'strerror', None) or error})"
         raise SKDError(file, cause, "Give a text file in UTF-8, one path a line", code="not_found") from error
-    listed = [line for line in lines if line.strip()]
-    if not listed:
-        raise SKDError(file, "lists no path", "Give a text file in UTF-8, one path a line", code="not_found")
-    return listed
+    return [line for line in lines if line.strip()]
 
 
 def _of_model(model: str | Path) -> list[Path]:

@@ -96,7 +96,8 @@ def _watch_standard_input() -> None:
     if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
         return
     # A program started in the background of a shell ignores Ctrl-C; a job must not ignore its stop.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=_stop_when_told, name="standard input", daemon=True).start()
 
 

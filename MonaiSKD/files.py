@@ -88,15 +88,17 @@ def output_file(path: str | os.PathLike[str], kept: Iterable[str | os.PathLike[s
         SKDError: it is one of `kept`, no regular file, write-protected, or its folder cannot be written.
     """
     with writing(path):
-        target = Path(os.path.realpath(path) if Path(path).is_symlink() else path)
         try:
-            mode = target.stat().st_mode
+            mode = Path(path).stat().st_mode
         except FileNotFoundError:
             mode = None
+        target = Path(os.path.realpath(path) if Path(path).is_symlink() else path)
     if mode is not None:
         if not stat.S_ISREG(mode):
             kind = "folder" if stat.S_ISDIR(mode) else "pipe or device"
             raise SKDError(path, f"cannot be written, since it is a {kind}", "Name a file")
+        if any(_is_open_as(target, number) for number in (1, 2)):
+            raise SKDError(path, "is where this program's own words go", "Name another file")
         if any(os.path.exists(one) and target.samefile(one) for one in kept):  # noqa: PTH110, Path's may raise
             cause = "it is an input or part of the model, and would be lost"
             raise SKDError(path, cause, "Name another file for the output")
@@ -104,6 +106,14 @@ def output_file(path: str | os.PathLike[str], kept: Iterable[str | os.PathLike[s
             raise SKDError(path, "is write-protected", "Name another file, or lift the protection")
     check_writable(target.parent)
     return target
+
+
+def _is_open_as(path: Path, number: int) -> bool:
+    """Whether a descriptor of this process writes to the file, as standard output behind /dev/stdout does."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(number))
+    except OSError:  # closed
+        return False
 
 
 def run_files(folder: str | os.PathLike[str]) -> list[Path]:

@@ -156,6 +156,7 @@ def test_a_table_that_is_written_through_a_link_leaves_the_link(classify, tmp_pa
 def test_a_list_without_a_path_is_named(classify, tmp_path):
     (tmp_path / "empty.txt").write_text("\n")
     refused(classify(f"@{tmp_path / 'empty.txt'}"), f"monai-skd: {tmp_path / 'empty.txt'}: lists no path. ")
+    assert classify(png(tmp_path / "a.png"), f"@{tmp_path / 'empty.txt'}")[0] == 0
 
 
 def test_a_bundle_without_a_model_says_how_to_train_one(classify, tmp_path, monkeypatch):
@@ -254,8 +255,8 @@ def test_what_another_program_wrote_meanwhile_is_not_replaced_and_no_answer_is_l
     assert process.stdout.readline()  # the pipe is full before the end, so the child waits
     for file in (table, page):
         file.write_text("theirs")
-    out, err = process.communicate(timeout=60)
-    assert (process.returncode, len(out.splitlines())) == (2, 299)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 2
     said = "was written by another program meanwhile, and is left as it is. The page of this run is"
     assert err == f"monai-skd: {page}: {said} {tmp_path / 'p.partial.html'}.\n"
     assert (table.read_text(), page.read_text()) == ("theirs", "theirs")

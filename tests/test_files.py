@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,15 @@ def test_an_output_is_no_folder_pipe_or_protected_file(refused, tmp_path):
     assert "kept.csv: is write-protected. " in refused(tmp_path / "kept.csv")
     assert "null: cannot be written, since it is a pipe or device" in refused(Path(os.devnull))
     assert "cannot be written" in refused(tmp_path / "kept.csv" / "a.csv")
+
+
+def test_where_this_program_itself_writes_is_no_place_for_an_output(tmp_path):
+    command = [sys.executable, "-c", "from MonaiSKD.files import output_file; output_file('/dev/stdout')"]
+    with (tmp_path / "o.csv").open("w") as own:
+        done = subprocess.run(command, stdout=own, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert "/dev/stdout: is where this program's own words go" in done.stderr
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert "/dev/stdout: cannot be written, since it is a pipe or device" in done.stderr
 
 
 def test_an_output_is_none_of_what_is_read_whatever_it_is_called(refused, tmp_path):

@@ -91,7 +91,10 @@ def check_settings(title: Any, model: Any, modality: Any, device: Any, val_inter
 
 def decisive(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """The entries that decide the weights, but for paths: what lies there decides, wherever it lies."""
-    return {name: value for name, value in recipe.items() if name not in (*OUTWARD, *_PATHS)}
+    found = {name: value for name, value in recipe.items() if name not in (*OUTWARD, *_PATHS)}
+    strength = found["augmentation"]
+    found["augmentation"] = list(strength) if isinstance(strength, Sequence) else [strength] * 2
+    return found
 
 
 def _ask(rules: Mapping[str, _Rule], values: Mapping[str, Any]) -> None:

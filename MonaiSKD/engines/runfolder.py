@@ -52,6 +52,8 @@ def claim(folder: str | Path, run: Mapping[str, Any]) -> None:
         cause = f"there is no {RUN}, so its {CHECKPOINTS} do not say what they were trained on"
         raise SKDError(folder, cause, f"To start anew, {anew}")
     before, now = read_json(note), json.loads(json.dumps(run))
+    if isinstance(before.get("augmentation"), int | float):
+        before["augmentation"] = [before["augmentation"], 0.0]  # older versions varied one axis alone
     differing = [name for name in {**before, **now} if before.get(name, "none") != now.get(name, "none")]
     if differing:
         told = [_OTHER.get(n) or f"{n} {before.get(n, 'none')!r} instead of {now.get(n, 'none')!r}" for n in differing]

@@ -59,13 +59,18 @@ def chosen(bundle: Bundle, request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _checked(name: str, value: Any, default: Any) -> Any:
-    if isinstance(default, bool):
-        fits = isinstance(value, bool)
-    elif isinstance(default, (int, float)):
-        whole = not isinstance(default, int) or isinstance(value, int)
-        fits = isinstance(value, (int, float)) and not isinstance(value, bool) and whole and 0 <= value <= _LARGEST
-    else:
-        fits = isinstance(value, str) and _NAME.fullmatch(value) is not None
-    if not fits:
+    if not _fits(value, default):
         raise SKDError(f"entry {name!r}", f"cannot be {str(value)[:80]!r}", f"Give it as in its default, {default!r}")
     return value
+
+
+def _fits(value: Any, default: Any) -> bool:
+    if isinstance(default, list):  # as many numbers as the default has, or one for all
+        values = value if isinstance(value, list) and len(value) == len(default) else [value]
+        return all(_fits(one, default[0]) for one in values)
+    if isinstance(default, bool):
+        return isinstance(value, bool)
+    if isinstance(default, (int, float)):
+        whole = not isinstance(default, int) or isinstance(value, int)
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and whole and 0 <= value <= _LARGEST
+    return isinstance(value, str) and _NAME.fullmatch(value) is not None

@@ -118,6 +118,11 @@ class Incoming:
         with self._lock:
             return self._last.get(study, self._started) > moment
 
+    def came(self, study: str) -> bool:
+        """Whether an object of a study has come since the start; else all of it is of an earlier one."""
+        with self._lock:
+            return study in self._last
+
     def count(self, study: str) -> int:
         """How many objects of a study are here."""
         return sum(1 for _ in self.folder.glob(f"{study}/*/*.dcm"))

@@ -137,7 +137,8 @@ class Gatherer:
             _say(self._queue.offer(study, instances, {}, f"its images cannot be read: {error.cause}", error.remedy))
             return
         if series:
-            offer(self._queue, self._routes, study, instances, series, anew=True)
+            # What lay here when the service started is not new: it may be what ended the service.
+            offer(self._queue, self._routes, study, instances, series, anew=self._incoming.came(study))
 
 
 def offer(

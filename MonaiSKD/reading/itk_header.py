@@ -15,8 +15,8 @@ from MonaiSKD.errors import SKDError
 from MonaiSKD.reading.opening import open_plain
 from MonaiSKD.reading.volume import LARGEST_BYTES
 
-# A header of text ends far before.
-_HEADER_BYTES = 64 * 2**10
+# A MetaImage header ends far before; in one of NRRD, programs keep all they know of a series, UIDs of slices too.
+_META_BYTES, _NRRD_BYTES = 64 * 2**10, 4 * 2**20
 _PIECE_BYTES = 2**20
 # ITK cuts names of 500 bytes, and what is cut names another file.
 _LONGEST_NAME = 255
@@ -68,7 +68,9 @@ def _head(path: Path) -> bytes:
     """The start of the file; refused where neither format starts so."""
     try:
         with open_plain(path) as stream:
-            head = stream.read(_HEADER_BYTES)
+            head = stream.read(_META_BYTES)
+            if head.startswith(b"NRRD"):
+                head += stream.read(_NRRD_BYTES - _META_BYTES)
     except OSError as error:
         raise SKDError(path, f"cannot be read ({error.strerror or error})", "Check the path", "not_found") from error
     if not head:
@@ -81,8 +83,8 @@ def _head(path: Path) -> bytes:
 def _nrrd(path: Path, content: bytes) -> tuple[bytes, list[bytes]]:
     """The header, and every name that could be taken for that of its values; none where they are attached."""
     end = _NRRD_END.search(content)
-    if end is None and len(content) == _HEADER_BYTES:
-        raise _endless(path)
+    if end is None and len(content) == _NRRD_BYTES:
+        raise _endless(path, _NRRD_BYTES)
     text = content[: end.start()] if end else content
     return text, _NRRD_DATA.findall(text)
 
@@ -92,8 +94,12 @@ def _meta_image(path: Path, content: bytes) -> tuple[bytes, list[bytes]]:
     text, field, _ = content.partition(_META_DATA)
     value = _META_VALUE.match(content, len(text) + len(field))
     if value is None:
-        raise _endless(path) if len(content) == _HEADER_BYTES else _unclear(path, "does not say where its values lie")
-    if path.stat().st_size > LARGEST_BYTES + _HEADER_BYTES:
+        raise (
+            _endless(path, _META_BYTES)
+            if len(content) == _META_BYTES
+            else _unclear(path, "does not say where its values lie")
+        )
+    if path.stat().st_size > LARGEST_BYTES + _META_BYTES:
         cause = f"is larger than {LARGEST_BYTES // 2**20} MB"
         raise SKDError(path, cause, "Crop it, or store it with fewer bytes per value", "too_large")
     if _stands_after(path, value.start()):
@@ -139,9 +145,9 @@ def _refuse_foreign(path: Path, named: bytes) -> None:
             raise SKDError(path, cause, "Put header and values into one folder", code="unsupported")
 
 
-def _endless(path: Path) -> SKDError:
-    cause = f"its header does not end within {_HEADER_BYTES // 2**10} KiB"
-    return SKDError(path, cause, "Save it again without the comments", "too_large")
+def _endless(path: Path, most: int) -> SKDError:
+    cause = f"its header does not end within {most // 2**10} KiB"
+    return SKDError(path, cause, "Save it again with fewer comments and fields", "too_large")
 
 
 def _unclear(path: Path, cause: str) -> SKDError:

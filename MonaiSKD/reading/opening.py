@@ -39,8 +39,7 @@ def is_plain(path: str | os.PathLike[str]) -> bool:
 
 def is_dangling(path: str | os.PathLike[str]) -> bool:
     """Whether it is a link whose target is absent, such as a store that is not mounted."""
-    file = Path(path)
-    return file.is_symlink() and not file.exists()
+    return os.path.islink(path) and not os.path.exists(path)  # noqa: PTH110, PTH114, Path's may raise
 
 
 def is_folder(path: str | os.PathLike[str]) -> bool:

@@ -137,7 +137,11 @@ class PageWriter:
     def _write_partial(self, interrupted: bool) -> Path:
         with writing(self.path):
             path = reserve_beside(self.path.with_suffix(""), ".partial.html")
-        self._write(path, interrupted)
+        try:
+            self._write(path, interrupted)
+        except SKDError:
+            path.unlink(missing_ok=True)  # nothing is in it
+            raise
         return path
 
     def _write(self, path: Path, interrupted: bool) -> None:
@@ -245,13 +249,9 @@ def _identity(result: Result) -> list[tuple[str, str]]:
     identity = result.identity
     if identity is None:
         return []
-    named = [
-        ("Patient ID", identity.patient_id),
-        ("Name", identity.patient_name),
-        ("Study", identity.study_uid),
-        ("Series", identity.series_uid),
-    ]
-    return [(key, printable(value)) for key, value in named if value]
+    named = {"Patient ID": identity.patient_id, "Name": identity.patient_name}
+    named |= {"Study": identity.study_uid, "Series": identity.series_uid}
+    return [(key, printable(value)) for key, value in named.items() if value]
 
 
 def _number(value: float) -> str:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from MonaiSKD.bundle import find_bundle, run_training
+from MonaiSKD.engines.recipe import decisive
 from MonaiSKD.engines.runfolder import claim, save_model
 from MonaiSKD.errors import SKDError
 from MonaiSKD.models import Classifier
@@ -103,6 +104,15 @@ def test_a_folder_that_is_taken_anew_keeps_what_it_has_until_there_are_new_resul
         (tmp_path / name).write_text("earlier")
     claim(tmp_path, {"seed": 1})
     assert {path.name for path in tmp_path.iterdir()} == {"run.json", *names}
+
+
+def test_one_factor_of_augmentation_is_what_it_was_when_it_was_noted(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "dual.pt").write_text("")
+    (tmp_path / "run.json").write_text('{"augmentation": 1.0}')
+    claim(tmp_path, {"augmentation": decisive({"augmentation": [1.0, 0.0]})["augmentation"]})
+    with pytest.raises(SKDError, match=r"augmentation \[1.0, 0.0\] instead of \[1.0, 1.0\]"):
+        claim(tmp_path, {"augmentation": decisive({"augmentation": 1.0})["augmentation"]})
 
 
 def test_other_weights_end_the_model_file_of_those_before(tmp_path):

@@ -161,6 +161,20 @@ def test_after_a_restart_what_was_sent_is_found_again(queue, clock, tmp_path):
     assert again.complete(60) == [image.StudyInstanceUID]
 
 
+def test_what_has_ended_the_service_is_not_tried_for_ever(queue, clock, tmp_path):
+    image = radiograph(grey(0.5))
+    before = Incoming(tmp_path / "incoming", 0, clock)
+    before.keep(content(image), image.SOPInstanceUID)
+    clock.seconds += 60
+    Gatherer(60, ROUTES, before, queue).gather()
+    (row,) = queue.rows()
+    queue.unanswerable(row.key, "error", "the service ended while it worked on it", "Look at its images")
+    again = Incoming(tmp_path / "incoming", 0, clock)
+    clock.seconds += 60
+    Gatherer(60, ROUTES, again, queue).gather()
+    assert queue.row(row.key).state == "unanswerable"
+
+
 @pytest.mark.parametrize("counts", [True, False])  # HTTP status 500; a time that ran out, or status 504
 def test_a_study_that_the_pacs_cannot_describe_hides_no_other(queue, clock, counts):
     pacs = Pacs()

@@ -105,7 +105,8 @@ LONG = 64 * 2**10
         ("below.mhd", f"{META}ElementDataFile =\nSECRET\n", "does not say where"),
         ("small.mhd", f"{META}elementdatafile = LOCAL\nElementDataFile = SECRET\n", "outside of its folder"),
         ("cut.mhd", f"{META}ElementDataFile = ..{'/' * 487}secret.raw/../in/a.raw\n", "no plain file"),
-        ("long.nhdr", NRRD + f"# {'x' * 200}\n" * 400 + "data file: SECRET\n", "does not end within"),
+        ("long.nhdr", NRRD + f"# {'x' * 200}\n" * 400 + "data file: SECRET\n", "outside of its folder"),
+        ("endless.nhdr", NRRD + f"# {'x' * 2000}\n" * 2200 + "data file: SECRET\n", "does not end within"),
         ("feed.nhdr", f"{NRRD}# a\f\fb\ndata file: SECRET\n", "outside of its folder"),
         ("list.nhdr", f"{NRRD}data file: LIST2\nSECRET\n", "in many files"),
         ("joined.nhdr", f"{NRRD}datafile: SECRET\n", "outside of its folder"),
@@ -121,6 +122,14 @@ def test_no_way_of_writing_a_header_leads_out_of_its_folder(tmp_path: Path, name
     path.write_text(text.replace("SECRET", str(tmp_path / "secret.raw")), newline="")
     with pytest.raises(SKDError, match=cause):
         read_itk(path)
+
+
+def test_a_header_with_the_uids_of_a_whole_series_is_read(tmp_path: Path) -> None:
+    image = sitk.GetImageFromArray(np.arange(60, dtype=np.int16).reshape(3, 4, 5))
+    image.SetMetaData("DICOM.instanceUIDs", " ".join(["1.2.840." + "9" * 56] * 1100))
+    sitk.WriteImage(image, str(tmp_path / "a.nrrd"))
+    assert (tmp_path / "a.nrrd").stat().st_size > LONG
+    assert read_itk(tmp_path / "a.nrrd").shape == (5, 4, 3)
 
 
 @pytest.mark.parametrize("separator", [":", "="])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from handmade import CT, MR, header, save, write_series
 from PIL import Image as PILImage
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
 from pydicom.fileset import FileSet
 
 from MonaiSKD.errors import SKDError
@@ -83,6 +83,12 @@ def test_a_link_called_as_an_image_that_leads_nowhere_is_a_failure(tmp_path: Pat
         ("a.png", None), ("b.dcm", "not_found"),
     ]  # fmt: skip
     assert skipped == [str(tmp_path / "in" / "notes")]
+
+
+def test_a_link_to_a_name_that_no_file_can_have_stops_nothing(tmp_path: Path) -> None:
+    png(tmp_path / "a.png")
+    (tmp_path / "b.png").symlink_to("x" * 300)
+    assert [one.error is None for one in find_sources([tmp_path], CXR)] == [True, False]
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
@@ -182,6 +188,28 @@ def test_patients_and_studies_do_not_mix_though_their_series_have_one_number(
     first, second = (read_series(source, MR) for source in found)
     assert (len(first), len(second)) == (6, 6)
     assert (first.identity.patient_id, second.identity.patient_id) == ("17", other.get("PatientID", "17") or "")
+
+
+@pytest.mark.parametrize("absent", [{"PatientID": None}, {"StudyInstanceUID": None}, {"PatientID": ""}])
+def test_what_some_slices_leave_out_contradicts_nothing(tmp_path: Path, absent: dict[str, str | None]) -> None:
+    for index, path in enumerate(write_series(tmp_path)):
+        if index % 2:
+            dataset = dcmread(path)
+            for keyword, value in absent.items():
+                if value is None:
+                    del dataset[keyword]
+                else:
+                    setattr(dataset, keyword, value)
+            dataset.save_as(path)
+    (source,) = find_sources([tmp_path], MR)
+    assert (len(source.slices), source.warnings) == (6, ())
+
+
+def test_slices_of_nobody_go_to_neither_of_two_patients(tmp_path: Path) -> None:
+    write_series(tmp_path, name="a{}")
+    write_series(tmp_path, (6, 5, 4), name="b{}", PatientID="18")
+    write_series(tmp_path, (6, 5, 4), name="c{}", PatientID=None)
+    assert names(find_sources([tmp_path], MR)) == ["a0", "b0", "c0"]
 
 
 def test_two_patients_in_folders_of_their_own_are_called_by_these(tmp_path: Path) -> None:

@@ -162,6 +162,17 @@ def test_stop_ends_a_batch_in_order(model, many):
 
 
 @POSIX
+def test_a_job_that_was_ended_from_outside_in_order_says_so(model, many):
+    job = Job(["classify", model, many, "--threads", 1, "--events"])
+    leader = job.told("start")["pid"]
+    job.told("answer")
+    os.kill(leader, signal.SIGTERM)
+    end = job.ended(20)
+    assert (end.code, end.stopped) == (143, False)
+    assert end.text.startswith("The job was interrupted from outside.")
+
+
+@POSIX
 def test_a_job_killed_from_outside_is_told_from_one_that_failed(model, many):
     job = Job(["classify", model, many, "--threads", 1, "--events"])
     os.kill(job.told("start")["pid"], signal.SIGKILL)

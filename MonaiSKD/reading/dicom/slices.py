@@ -33,7 +33,8 @@ class Slice:
         number: the instance number; None where absent.
         series: SeriesInstanceUID; empty where absent.
         study: StudyInstanceUID; empty where absent.
-        patient: PatientID, or else PatientName; compared only, never shown.
+        patient: PatientID; like the name, compared only, never shown.
+        name: PatientName, without what writers vary.
         reference: FrameOfReferenceUID; empty where absent.
         is_localizer: whether the image type says so.
         echo_time: tells the volumes of one series apart, as do time_point, b_value, acquisition and kind.
@@ -51,6 +52,7 @@ class Slice:
     series: str = ""
     study: str = ""
     patient: str = field(default="", repr=False)
+    name: str = field(default="", repr=False)
     reference: str = ""
     is_localizer: bool = False
     echo_time: str = ""
@@ -95,7 +97,8 @@ def _slice(dataset: Dataset, path: str, frame: int | None) -> Slice:
         number=None if instance is None else int(instance),
         series=text(dataset, "SeriesInstanceUID"),
         study=text(dataset, "StudyInstanceUID"),
-        patient=text(dataset, "PatientID") or _name(dataset),
+        patient=text(dataset, "PatientID"),
+        name=_name(dataset),
         reference=text(dataset, "FrameOfReferenceUID"),
         is_localizer="LOCALIZER" in kind or "SCOUT" in kind,
         echo_time=_of_frame(dataset, frame, "MREchoSequence", "EffectiveEchoTime") or text(dataset, "EchoTime"),

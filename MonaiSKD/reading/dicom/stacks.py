@@ -50,11 +50,39 @@ def stacks_of(slices: Iterable[Slice]) -> list[Stack]:
     Returns:
         The volumes, in the order of their first slices.
     """
-    owners = _split(list(slices), lambda one: (one.patient, one.study))
+    owners = _by_owner(list(slices))
     told = f"The series holds slices of {len(owners)} patients or studies; each is read as a series of its own."
     notes = (told,) if len(owners) > 1 else ()
     stacks = [stack for owned in owners for stack in _of_one_owner(owned)]
     return [replace(stack, warnings=(*notes, *stack.warnings)) for stack in stacks]
+
+
+def _by_owner(slices: Sequence[Slice]) -> list[list[Slice]]:
+    """Divide by patient and study where these contradict each other.
+
+    What is not stated contradicts nothing: it belongs to those with which it can be, unless these are several.
+    """
+    groups: list[list[Slice]] = []
+    alike = _split(slices, lambda one: (one.patient, one.name, one.study))
+    for members in sorted(alike, key=lambda part: [part[0].patient, part[0].name, part[0].study].count("")):
+        fitting = [group for group in groups if all(_may_be_one(members[0], one) for one in group)]
+        if len(fitting) == 1:
+            fitting[0] += members
+        else:
+            groups.append(list(members))
+    places = {id(one): place for place, one in enumerate(slices)}
+    ordered = [sorted(group, key=lambda one: places[id(one)]) for group in groups]
+    return sorted(ordered, key=lambda group: places[id(group[0])])
+
+
+def _may_be_one(one: Slice, other: Slice) -> bool:
+    """Whether two slices can be of one patient and study.
+
+    Where both have a PatientID, names do not matter. A number on one side and a name on the other are two patients.
+    """
+    ids, names = (one.patient, other.patient), (one.name, other.name)
+    whose = ids if all(ids) else names if all(names) else (one.patient or one.name, other.patient or other.name)
+    return all(len({*pair} - {""}) < 2 for pair in (whose, (one.study, other.study)))
 
 
 def _of_one_owner(given: list[Slice]) -> list[Stack]:

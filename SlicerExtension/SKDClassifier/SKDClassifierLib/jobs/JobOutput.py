@@ -12,7 +12,7 @@ from typing import Any
 from slicer.i18n import tr as _
 
 _LOG_LINES, _LINE_CHARACTERS = 200, 2000
-_INTERRUPTED = 130
+_INTERRUPTED = (130, 143)  # as by Ctrl-C, by SIGTERM
 _KILL = 9  # SIGKILL, which Windows does not name
 
 
@@ -100,7 +100,7 @@ class JobOutput:
             )
         if last is not None and last["event"] == "end":
             return ""
-        if last is not None and last.get("code") != _INTERRUPTED:
+        if last is not None and last.get("code") not in _INTERRUPTED:
             return str(last.get("message") or "") or _("The job failed with code {code}. See its log.").format(
                 code=code
             )
