@@ -106,7 +106,7 @@ def test_what_is_asked(queue, clock):
 def test_a_study_whose_uid_is_none_is_listed_and_never_asked_about(queue, clock, caplog):
     pacs = Pacs()
     pacs.found = {"../../etc": 1}
-    with caplog.at_level("INFO"):
+    with caplog.at_level("INFO", "MonaiSKD.pacs"):
         Poller(Poll(quiet=0), ROUTES, pacs, queue, clock).poll()
     (row,) = queue.rows()
     assert (row.state, row.reason) == ("unanswerable", "its Study Instance UID is malformed")
@@ -223,7 +223,7 @@ def test_a_study_that_is_corrected_and_sent_again_is_looked_at_again(queue, cloc
     gatherer.gather()
     assert incoming.count(image.StudyInstanceUID) == 1
     queue.answered(key, "x", "2.25.1")
-    with caplog.at_level("INFO"):
+    with caplog.at_level("INFO", "MonaiSKD.pacs"):
         send()
     assert f'"event": "ignored", "study": "{key}"' in caplog.text
 

@@ -99,7 +99,7 @@ def test_echo_is_answered(listener):
 )
 def test_other_titles_are_rejected(listener, tmp_path, caplog, titles, reason):
     server, incoming = listener()
-    with caplog.at_level("INFO"):
+    with caplog.at_level("INFO", "MonaiSKD.pacs"):
         code, said = send(server.port, write(radiograph(grey(0.5)), tmp_path / "a.dcm"), **titles)
     assert code != 0
     assert reason in said
@@ -156,7 +156,7 @@ def test_another_instance_than_announced_is_not_understood(listener):
 
 def test_bytes_that_are_no_data_set_are_not_understood(listener, caplog):
     server, incoming = listener()
-    with caplog.at_level("INFO"):
+    with caplog.at_level("INFO", "MonaiSKD.pacs"):
         assert status_of(server.port, "1.2.3", NAME.encode() * 50) == 0xC000
     assert stored(incoming) == []
     assert "Quillfeather" not in caplog.text
@@ -165,7 +165,7 @@ def test_bytes_that_are_no_data_set_are_not_understood(listener, caplog):
 def test_an_object_that_inflates_to_more_than_is_read_is_not_understood(listener, caplog):
     server, incoming = listener()
     image = radiograph(grey(0.5))
-    with caplog.at_level("INFO"):
+    with caplog.at_level("INFO", "MonaiSKD.pacs"):
         assert status_of(server.port, image.SOPInstanceUID, bomb(image, 2**29), DEFLATED) == 0xC000
     assert "inflates to more than 268435456 bytes" in caplog.text
     assert stored(incoming) == []
@@ -316,7 +316,7 @@ def test_a_full_disk_is_out_of_resources_and_what_was_there_stays(listener, smal
     server, incoming = listener(folder=small_disk / "incoming")
     association = associated(server.port)
     statuses = []
-    with caplog.at_level("INFO"):
+    with caplog.at_level("INFO", "MonaiSKD.pacs"):
         for _ in range(6):
             image = radiograph(grey(0.5, 400))  # 320 kB
             statuses.append(association.send_c_store(image).Status)

@@ -115,7 +115,7 @@ def test_a_queue_that_cannot_be_read_is_said_once(service, tmp_path, caplog):
         return [line for line in lines if line["event"] == event and line["what"] == "queue"]
 
     running = threading.Thread(target=partial(service._answer_all, service._classifiers[0]))
-    with caplog.at_level("INFO"):
+    with caplog.at_level("INFO", "MonaiSKD.pacs"):
         running.start()
         try:
             time.sleep(1)
