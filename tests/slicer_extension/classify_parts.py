@@ -146,14 +146,15 @@ def write_study(folder: Path, number: int, modality: str = "CR", slices: int = 1
 def longest_block(action: Callable[[], Any], tries: int = 3) -> tuple[float, float]:
     """For how many milliseconds the event loop stood still at most, and how many it may: the best of some tries.
 
-    It may stand 100 ms where nothing else runs, and longer by as much as the processors are wanted by more programs.
+    It may stand 100 ms where nothing else runs, and longer by half more than the processors are wanted by programs:
+    whoever shares a processor with others waits for its turn by pieces.
     """
     best, limit = float("inf"), 100.0
     for _ in range(tries):
         with BlockTimer() as blocked:
             action()
         best = min(best, blocked.longest)
-        limit = 100 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+        limit = 100 * max(1.0, 1.5 * os.getloadavg()[0] / (os.cpu_count() or 1))
         if best < 100:
             break
     return best, limit
