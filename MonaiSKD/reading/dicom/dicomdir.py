@@ -82,8 +82,6 @@ def _below(folder: Path, parts: tuple[str, ...]) -> Path | None:
                 (exact,) = [entry for entry in place.iterdir() if entry.name.lower() == part.lower()]
             place = exact
         return place if place.is_file() else None
-    except (
-        OSError,
-        ValueError,
-    ):  # too long a name, one with a zero byte, a folder that may not be read; no or two alike
+    # Too long a name, one with a zero byte, a folder that may not be read; none or two that are alike.
+    except (OSError, ValueError):
         return None
