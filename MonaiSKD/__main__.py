@@ -1,8 +1,6 @@
 """`python -m MonaiSKD` is the command `monai-skd`."""
 
-import sys
-
-from MonaiSKD.cli import main
+from MonaiSKD.cli import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -12,12 +12,27 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
+from typing import NoReturn
 
 from MonaiSKD import __version__, commands, events
 from MonaiSKD.ending import Terminated, ending_in_order
 from MonaiSKD.errors import SKDError
 
 INTERRUPTED, TERMINATED = 130, 143
+
+
+def run() -> NoReturn:
+    """The whole process: the command, and its end."""
+    code = main()
+    if code in (INTERRUPTED, TERMINATED):
+        # Threads of the libraries may still be in the middle of something, or wait for a lock that the interrupted main
+        # thread has kept. Python's own end would then be an abort, the signal itself, or no end at all.
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):  # the reader has gone, or it is closed
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,17 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("highdicom").setLevel(logging.WARNING)  # it reports every module that it copies
-    with ending_in_order():
-        if not getattr(options, "events", False):
-            return _run(options)
-        with events.telling(options.command.__name__.replace("_", "-")):
-            code = _run(options)
-    if code in (INTERRUPTED, TERMINATED):
-        # Threads of the libraries may still be in the middle of something; Python's own end would then be an abort or
-        # the signal itself instead of this code.
-        sys.stderr.flush()
-        os._exit(code)
-    return code
+    heard = getattr(options, "events", False)
+    telling = events.telling(options.command.__name__.replace("_", "-")) if heard else nullcontext()
+    with ending_in_order(), telling:
+        return _run(options)
 
 
 def _open_streams() -> None:

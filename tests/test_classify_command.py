@@ -307,6 +307,34 @@ def test_ctrl_c_is_130_and_keeps_the_rows_that_were_written(model, tmp_path):
     assert rows[1].startswith(f"{tmp_path / 'a.png'},dark,")
 
 
+# Ctrl-C as it once came: within the semaphore of ThreadPoolExecutor.submit, whose lock then stays held.
+WITHIN_A_LOCK = """
+import sys, threading
+
+class Interrupted(threading.Semaphore):
+    asked = 0
+
+    def acquire(self, *arguments, **options):
+        Interrupted.asked += 1
+        if Interrupted.asked == 2:
+            self._cond.acquire()
+            print("held", file=sys.stderr)
+            raise KeyboardInterrupt
+        return super().acquire(*arguments, **options)
+
+threading.Semaphore = Interrupted
+from MonaiSKD.cli import run
+run()
+"""
+
+
+def test_ctrl_c_within_a_lock_of_the_thread_pool_ends_the_command(model, tmp_path):
+    paths = [str(png(tmp_path / "a.png"))] * 20
+    command = [sys.executable, "-c", WITHIN_A_LOCK, "classify", str(model), *paths, "--threads", "2"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (130, "held\nmonai-skd: interrupted\n")
+
+
 def test_when_the_reader_has_gone_nothing_is_said(model, tmp_path):
     process = child("classify", model, *[png(tmp_path / "a.png")] * 2000)
     assert process.stdout.readline()

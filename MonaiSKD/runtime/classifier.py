@@ -226,15 +226,20 @@ def _in_order(function: Callable[[_Item], _Answer], items: Iterable[_Item], thre
     if threads == 1:
         yield from map(function, items)
         return
-    with ThreadPoolExecutor(threads) as pool:
+    pool = ThreadPoolExecutor(threads)
+    interrupted = False
+    try:
         waiting: deque[Future[_Answer]] = deque()
-        try:
-            for item in items:
-                waiting.append(pool.submit(function, item))
-                if len(waiting) > 2 * threads:
-                    yield waiting.popleft().result()
-            while waiting:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > 2 * threads:
                 yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+        while waiting:
+            yield waiting.popleft().result()
+    except KeyboardInterrupt:
+        interrupted = True
+        raise
+    finally:
+        # Where Ctrl-C met the main thread within a lock of the pool, that lock stays held, and whoever waits for the
+        # threads waits for ever.
+        pool.shutdown(wait=not interrupted, cancel_futures=True)
