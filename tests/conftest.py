@@ -1,12 +1,18 @@
 """What several test folders need."""
 
+from __future__ import annotations
+
 import os
 import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:  # imported when a test asks for it
+    from MonaiSKD.runtime import Classifier
 
 # Sums depend on the number of threads, and runs in this process are compared with runs in child processes, bit by bit.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -31,6 +37,26 @@ def phantoms(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("phantoms")
     write_phantoms(folder, "brain_mri", per_class=(8, 4, 4), size=64, seed=1)
     return folder
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory) -> Classifier:
+    """On the tiny model for radiographs (see tinymodel.py); a folder may have its own."""
+    return _tiny_classifier(tmp_path_factory.mktemp("m"), "chest_xray")
+
+
+@pytest.fixture(scope="module")
+def lungs(tmp_path_factory) -> Classifier:
+    """On the tiny model for lung CT; a folder may have its own."""
+    return _tiny_classifier(tmp_path_factory.mktemp("m"), "lung_ct")
+
+
+def _tiny_classifier(folder: Path, rule: str) -> Classifier:
+    from tinymodel import write_tiny_model
+
+    from MonaiSKD.runtime import Classifier
+
+    return Classifier(write_tiny_model(folder / "model.onnx", rule), threads=2)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from test_classification import png, radiograph
+from known_images import png, radiograph
 from tinymodel import write_tiny_model
 
 import MonaiSKD.bundle

@@ -13,8 +13,8 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from known_images import ct_series, hounsfield, png, radiograph
 from PIL import Image as PILImage
-from test_classification import ct_series, hounsfield, png, radiograph
 from tinymodel import write_tiny_model
 
 from MonaiSKD.errors import SKDError
