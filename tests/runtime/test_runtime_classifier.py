@@ -2,52 +2,22 @@
 
 from __future__ import annotations
 
-import logging
-import threading
-import time
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
-from known_images import ct_series, hounsfield, png, radiograph
+from known_images import ct_series, png, radiograph
+from known_volumes import BRIGHTS, nifti, summary
 from PIL import Image as PILImage
-from tinymodel import write_tiny_model
 
 from MonaiSKD.errors import SKDError
-from MonaiSKD.reading import Source, from_volume_array, from_volume_node
+from MonaiSKD.reading import from_volume_array, from_volume_node
 from MonaiSKD.reading.dicom.dataset import open_dataset
 from MonaiSKD.reading.image import Image, Series
 from MonaiSKD.reading.volume import one_image
 from MonaiSKD.runtime import Classifier, Failure, Result
-
-
-@pytest.fixture(scope="module")
-def classifier(tiny_model: Path) -> Classifier:
-    return Classifier(tiny_model, threads=4)
-
-
-@pytest.fixture(scope="module")
-def lung_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_model(tmp_path_factory.mktemp("lungs") / "model.onnx", "lung_ct")
-
-
-@pytest.fixture(scope="module")
-def lungs(lung_model: Path) -> Classifier:
-    return Classifier(lung_model, threads=4)
-
-
-def nifti(path: Path, brights: list[float]) -> Path:
-    """A volume whose slices are of one Hounsfield value each, from feet to head."""
-    values = np.empty((8, 8, len(brights)), dtype=np.int16)
-    values[:] = [hounsfield(bright) for bright in brights]
-    stored = nibabel.Nifti1Image(values, np.diag([-1.0, -1.0, 5.0, 1.0]))
-    stored.header.set_xyzt_units("mm")
-    nibabel.save(stored, path)
-    return path
 
 
 def series_of(brights: list[float], reads: Counter[int] | None = None) -> Series:
@@ -61,16 +31,6 @@ def series_of(brights: list[float], reads: Counter[int] | None = None) -> Series
         return Image(np.full((1, 8, 8), brights[index], dtype=np.float32), None, "volume", ())
 
     return Series("volume", len(brights), read)
-
-
-def summary(answer: Result | Failure) -> tuple:
-    """Everything of an answer but its time."""
-    if isinstance(answer, Failure):
-        return answer.input, answer.code, answer.message, answer.remedy
-    slices = answer.slices
-    by_slice = None if slices is None else (slices.probabilities.tolist(), slices.used.tolist(), slices.key)
-    maps = [(heat.slice, heat.label, heat.values.tolist()) for heat in answer.heatmaps]
-    return answer.input, answer.probabilities, answer.atypicality, by_slice, maps, answer.applied, answer.warnings
 
 
 def test_a_picture_of_8_bits_is_as_bright_as_its_grey(classifier, tmp_path):
@@ -129,9 +89,6 @@ def test_white_as_the_smallest_value_is_the_same_as_its_inverse(classifier, tmp_
     assert turned.probabilities == plain.probabilities
     np.testing.assert_array_equal(turned.heatmaps[0].pixels, plain.heatmaps[0].pixels)
     np.testing.assert_array_equal(turned.heatmaps[0].values, plain.heatmaps[0].values)
-
-
-BRIGHTS = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
 
 
 def check_brights(result: Result) -> None:
@@ -233,133 +190,6 @@ def test_a_damaged_slice_fails_its_series_and_not_the_next_one(lungs, tmp_path):
     check_brights(next(answer for answer in answers if answer.input == str(tmp_path / "b")))
 
 
-class Slow(Classifier):
-    """Inputs whose name begins with "slow" take their time."""
-
-    def read_and_classify(self, source: Source, *, heatmaps: bool = True) -> Result:
-        if Path(source.path).name.startswith("slow"):
-            time.sleep(0.03)
-        return super().read_and_classify(source, heatmaps=heatmaps)
-
-
-@pytest.fixture(scope="module")
-def mixture(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Thirty inputs: quick ones, slow ones, absent ones, damaged ones."""
-    folder = tmp_path_factory.mktemp("mixture")
-    paths = []
-    for index in range(30):
-        name = f"{'slow' if index % 5 == 0 else 'quick'}{index}.png"
-        if index % 4 != 3:
-            png(folder / name, 30 + 6 * index)
-        elif index % 8 == 3:
-            (folder / name).write_bytes(b"\x89PNG damaged")
-        paths.append(folder / name)
-    return paths
-
-
-@pytest.fixture(scope="module")
-def one_by_one(tiny_model: Path, mixture: list[Path]) -> list[tuple]:
-    return [summary(answer) for answer in Classifier(tiny_model, threads=1).many(mixture, heatmaps=True)]
-
-
-@pytest.mark.parametrize("threads", [1, 2, 8])
-def test_the_order_and_the_answers_are_the_same_for_any_number_of_threads(tiny_model, mixture, one_by_one, threads):
-    answers = list(Slow(tiny_model, threads=threads).many(mixture, heatmaps=True))
-    assert [answer.input for answer in answers] == [str(path) for path in mixture]
-    assert [summary(answer) for answer in answers] == one_by_one
-    assert [index for index, answer in enumerate(answers) if isinstance(answer, Failure)] == list(range(3, 30, 4))
-    for index, answer in enumerate(answers):
-        if isinstance(answer, Result):
-            assert answer.probabilities["bright"] == pytest.approx((30 + 6 * index) / 255, abs=1e-6)
-
-
-def test_one_classifier_shared_by_eight_threads_says_the_same_as_alone(classifier, mixture, one_by_one):
-    together = threading.Barrier(8)
-
-    def all_of_them(_: int) -> list[tuple]:
-        together.wait()
-        return [summary(answer) for answer in classifier.many(mixture, heatmaps=True)]
-
-    with ThreadPoolExecutor(8) as pool:
-        assert all(answers == one_by_one for answers in pool.map(all_of_them, range(8)))
-
-
-def test_volumes_in_several_threads_say_the_same_as_alone(lungs, tmp_path):
-    paths = [nifti(tmp_path / f"{index}.nii", [0.1 * index, *BRIGHTS]) for index in range(6)]
-    alone = [summary(lungs(path)) for path in paths]
-    with ThreadPoolExecutor(6) as pool:
-        assert list(pool.map(lambda path: summary(lungs(path)), paths)) == alone
-    assert [summary(answer) for answer in lungs.many(paths, heatmaps=True)] == alone
-
-
-class Recording(Classifier):
-    """What was begun."""
-
-    def __init__(self, *args, **options) -> None:
-        super().__init__(*args, **options)
-        self.begun: list[str] = []
-
-    def read_and_classify(self, source: Source, *, heatmaps: bool = True) -> Result:
-        self.begun.append(source.path)
-        return super().read_and_classify(source, heatmaps=heatmaps)
-
-
-@pytest.mark.parametrize("threads", [1, 2, 8])
-def test_reading_stays_a_few_inputs_ahead_of_the_caller_and_stops_with_him(tiny_model, tmp_path, threads):
-    path = png(tmp_path / "a.png")
-    given: list[int] = []
-
-    def endless() -> Iterator[Path]:
-        while True:
-            given.append(len(given))
-            yield path
-
-    recording = Recording(tiny_model, threads=threads)
-    answers = recording.many(endless())
-    for taken in range(1, 6):
-        next(answers)
-        assert len(given) <= taken + 2 * threads + 1
-    answers.close()
-    begun = len(recording.begun)
-    assert 5 <= begun <= len(given) <= 5 + 2 * threads + 1
-    time.sleep(0.05)
-    assert len(recording.begun) == begun
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPoolExecutor")]
-
-
-def test_nothing_is_read_before_the_first_answer_is_asked_for(tiny_model, tmp_path):
-    recording = Recording(tiny_model, threads=2)
-    answers = recording.many([png(tmp_path / "a.png")])
-    assert recording.begun == []
-    assert len(list(answers)) == len(recording.begun) == 1
-
-
-def only(answers: Iterator[Result | Failure]) -> Failure:
-    (failure,) = answers
-    assert isinstance(failure, Failure)
-    assert failure.message
-    assert failure.remedy
-    return failure
-
-
-def test_what_fails_says_its_code_its_cause_and_a_remedy(classifier, tmp_path):
-    (tmp_path / "empty.png").write_bytes(b"")
-    (tmp_path / "a.txt").write_text("text")
-    gone, empty, text = (only(classifier.many([tmp_path / name])) for name in ("gone.png", "empty.png", "a.txt"))
-    assert (gone.code, gone.input) == ("not_found", str(tmp_path / "gone.png"))
-    assert (empty.code, text.code) == ("damaged", "not_an_image")
-    assert "is empty (0 bytes)" in empty.message
-    with pytest.raises(SKDError, match=r"gone\.png"):
-        classifier(tmp_path / "gone.png")
-
-
-def test_a_ct_is_of_the_wrong_modality_for_a_radiograph_model_and_the_reverse(classifier, lungs, tmp_path):
-    (slice_,) = ct_series(tmp_path / "ct", [0.5])
-    assert only(classifier.many([slice_])).code == "wrong_modality"
-    assert only(classifier.many([nifti(tmp_path / "a.nii", BRIGHTS)])).code == "wrong_modality"
-    assert only(lungs.many([radiograph(tmp_path / "a.dcm")])).code == "wrong_modality"
-
-
 def test_a_folder_of_several_series_is_refused_with_a_remedy_and_many_takes_it(lungs, tmp_path):
     ct_series(tmp_path / "both", [0.2, 0.4])
     for path in ct_series(tmp_path / "other", [0.6, 0.8], SeriesInstanceUID="1.2.826.1.2"):
@@ -384,83 +214,3 @@ def test_a_folder_of_one_image_is_that_image(classifier, tmp_path):
     skipped: list[str] = []
     assert len(list(classifier.many([tmp_path / "in"], on_skip=skipped.append))) == 1
     assert [Path(path).name for path in skipped] == ["notes.txt"]
-
-
-class Broken(Classifier):
-    """A defect that quotes what it met."""
-
-    error: Exception = RuntimeError("Secret^Person")
-
-    def read_and_classify(self, source: Source, *, heatmaps: bool = True) -> Result:
-        if "broken" in source.path:
-            raise self.error
-        return super().read_and_classify(source, heatmaps=heatmaps)
-
-
-@pytest.mark.parametrize("threads", [1, 2])
-def test_a_defect_costs_its_own_input_only_and_is_not_quoted(tiny_model, tmp_path, threads, caplog):
-    caplog.set_level(logging.INFO)
-    paths = [png(tmp_path / name) for name in ("a.png", "broken.png", "c.png")]
-    one, failure, three = Broken(tiny_model, threads=threads).many(paths)
-    assert isinstance(one, Result)
-    assert isinstance(three, Result)
-    assert (failure.code, failure.message) == ("internal", "internal error (RuntimeError)")
-    assert "Report it" in failure.remedy
-    assert "Secret" not in str(failure) + repr(failure) + caplog.text
-
-
-def test_memory_that_runs_out_is_said_as_such(tiny_model, tmp_path, monkeypatch):
-    monkeypatch.setattr(Broken, "error", MemoryError())
-    assert only(Broken(tiny_model, threads=1).many([png(tmp_path / "broken.png")])).code == "too_large"
-
-
-def damages(whole: bytes) -> dict[str, bytes]:
-    """Ways to damage a DICOM file, each of which leaves the name in it."""
-    name, rows = whole.index(b"Secret^Person"), whole.index(b"\x28\x00\x10\x00US")
-    pixels = whole.index(b"\xe0\x7f\x10\x00")
-    return {
-        "cut in its pixels": whole[: pixels + 30],
-        "cut in the header": whole[: name + 40],
-        "cut in the name": whole[: name + 8],
-        "without pixels": whole[:pixels],
-        "no rows": whole[: rows + 8] + b"\0\0" + whole[rows + 10 :],
-        "many rows": whole[: rows + 8] + b"\xff\xff" + whole[rows + 10 :],
-        "wrong representation of the name": whole[: name - 4] + b"DS" + whole[name - 2 :],
-        "name far too long": whole[: name - 2] + b"\xff\x7f" + whole[name:],
-        "unknown transfer syntax": whole.replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.9.9.9\0", 1),
-        "noise after the name": whole[: name + 14] + bytes(range(256)) + whole[pixels:],
-        "rows as text": whole[: rows + 4] + b"IS\x02\x00Se" + whole[rows + 10 :],
-    }
-
-
-def test_however_a_file_is_damaged_nothing_says_whose_it_is(classifier, lungs, tmp_path, caplog, capfd):
-    caplog.set_level(logging.DEBUG)
-    person = {"PatientName": "Secret^Person", "PatientID": "Secret17"}
-    whole = radiograph(tmp_path / "whole.dcm", **person).read_bytes()
-    folder = tmp_path / "damaged"
-    folder.mkdir()
-    kinds = damages(whole)
-    for number, content in enumerate(kinds.values()):
-        assert content != whole
-        (folder / f"{number:02}.dcm").write_bytes(content)
-    answers = [*classifier.many([folder]), *lungs.many([folder])]
-    assert len(answers) == 2 * len(kinds)
-    assert not [answer for answer in answers if "Secret" in str(answer) + repr(answer)]
-    assert not [answer for answer in answers if isinstance(answer, Failure) and answer.code == "internal"]
-    assert sum(isinstance(answer, Failure) for answer in answers) >= len(kinds) + 6
-    assert "Secret" not in caplog.text
-    assert "Secret" not in "".join(capfd.readouterr())
-    assert classifier(tmp_path / "whole.dcm").identity.patient_name == "Secret^Person"
-
-
-def test_a_model_that_is_no_model_is_refused(tmp_path):
-    (tmp_path / "model.onnx").write_bytes(b"nothing")
-    with pytest.raises(SKDError) as refusal:
-        Classifier(tmp_path)
-    assert refusal.value.code == "model"
-
-
-def test_threads_are_all_processors_unless_said_and_one_at_least(tiny_model, monkeypatch):
-    monkeypatch.setattr("os.cpu_count", lambda: None)
-    assert Classifier(tiny_model).threads == 1
-    assert Classifier(tiny_model, threads=3).threads == 3
