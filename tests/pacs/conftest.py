@@ -88,6 +88,14 @@ def listener(tmp_path) -> Iterator[Callable[..., tuple[Listener, Incoming]]]:
 
 
 @pytest.fixture
+def quiet_libraries() -> None:
+    """The libraries log as in the service."""
+    from MonaiSKD.pacs.log import quieten
+
+    quieten()
+
+
+@pytest.fixture
 def small_disk(tmp_path) -> Iterator[Path]:
     """A folder that is a disk of 1 MiB."""
     folder = tmp_path / "disk"
