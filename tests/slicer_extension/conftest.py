@@ -19,6 +19,7 @@ if HAS_SLICER:
     import harness
 
     harness.install()
+    from batch_desk import pictures  # noqa: F401  (a fixture)
     from label_server import server  # noqa: F401  (a fixture)
     from shown_result import ct, shown  # noqa: F401  (fixtures)
 else:

@@ -1,92 +1,30 @@
-"""Many cases: loaded volumes in this process, folders and DICOM studies in a child process."""
+"""Many cases: loaded volumes in this process, folders in a child process."""
 
 from __future__ import annotations
 
 import csv
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import qt
 import slicer
-from classify_parts import ct_values, longest_block, make_services, radiograph_values, write_study
+from batch_desk import open_desk, save_picture
+from classify_parts import ct_values, longest_block, radiograph_values
 from harness import pixels_of, screenshot, wait_until
-from PySide6.QtTest import QTest
-from SKDClassifierLib.batch.BatchJobs import FileBatch, Listener
 from SKDClassifierLib.batch.BatchSection import FOLDER, SCENE, STUDIES
-from SKDClassifierLib.batch.BatchTable import BatchTable, Row, in_words
-from SKDClassifierLib.batch.Cases import open_case
-from SKDClassifierLib.classify.ClassifyTab import ClassifyTab
+from SKDClassifierLib.batch.BatchTable import in_words
 from SKDClassifierLib.scene import ResultNodes
 
 from MonaiSKD.errors import SKDError
-from MonaiSKD.runtime import Failure, ModelIdentity, Result
-
-COLUMNS = ("case", "answer", "probability", "atypical", "decision", "seconds")
-
-
-class Desk:
-    """A tab whose section "Many cases" is used."""
-
-    def __init__(self, app: Any, folder: Path) -> None:
-        self.services, self.errors = make_services(app, folder)
-        self.tab = ClassifyTab(self.services)
-        self.batch, self.ui = self.tab.batch, self.tab.batch.ui
-        self.models = folder
-
-    def choose(self, source: int, model: str = "tiny_chest_xray") -> None:
-        self.tab.chooser.choose(str(self.models / f"{model}.onnx"))
-        self.ui.sourceSelector.setCurrentIndex(source)
-
-    @property
-    def idle(self) -> bool:
-        return self.ui.runButton.text == "Classify &all"
-
-    def run(self, seconds: float = 60) -> list[dict[str, str]]:
-        assert self.ui.runButton.enabled, self.ui.totalsLabel.text
-        self.ui.runButton.click()
-        wait_until(lambda: self.idle and not self.batch.table._pace.running, seconds)
-        return self.rows()
-
-    def rows(self) -> list[dict[str, str]]:
-        model = self.ui.batchTable.model()
-        return [
-            {name: model.index(row, column).data() for column, name in enumerate(COLUMNS)}
-            for row in range(model.rowCount())
-        ]
-
-    def select(self, case: str) -> None:
-        row = [one["case"] for one in self.rows()].index(case)
-        self.ui.batchTable.setCurrentIndex(self.ui.batchTable.model().index(row, 0))
 
 
 @pytest.fixture
-def desk(app, tmp_path) -> Iterator[Desk]:
-    one = Desk(app, tmp_path / "models")
-    yield one
-    one.tab.cleanup()
-
-
-def save_picture(path: Path, values: np.ndarray) -> Path:
-    from PIL import Image
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(values.astype(np.uint8)).save(path)
-    return path
-
-
-@pytest.fixture
-def pictures(tmp_path) -> Path:
-    """Twenty radiographs, four of them below, and one file that is damaged."""
-    for number in range(20):
-        low = tmp_path / "pictures" / ("below" if number >= 16 else "")
-        save_picture(low / f"p{number:02}.png", np.random.default_rng(number).integers(0, 5 + 12 * number, (64, 64)))
-    (tmp_path / "pictures" / "damaged.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
-    return tmp_path / "pictures"
+def desk(app, tmp_path):
+    yield from open_desk(app, tmp_path)
 
 
 def test_it_says_why_it_cannot_start(desk, add_volume, tmp_path, app):
@@ -273,254 +211,6 @@ def test_a_killed_child_is_told_and_what_came_stays(desk, many, monkeypatch):
     assert "was killed" in desk.ui.totalsLabel.text
     assert len(desk.rows()) > 5
     assert desk.ui.runButton.enabled
-
-
-def test_a_case_is_loaded_classified_and_shown(desk, pictures, monkeypatch):
-    desk.choose(FOLDER)
-    desk.ui.folderEdit.setCurrentPath(str(pictures))
-    desk.run()
-    loaded: list[tuple[str, dict]] = []
-
-    def load(path: str, properties: dict) -> Any:  # slicer-core has no reader for PNG
-        loaded.append((path, properties))
-        return slicer.util.addVolumeFromArray(radiograph_values(), name=Path(path).stem)
-
-    monkeypatch.setattr(slicer.util, "loadVolume", load)
-    assert not desk.ui.loadButton.enabled
-    desk.select("p03.png")
-    assert desk.ui.loadButton.enabled
-    desk.ui.loadButton.click()
-    wait_until(lambda: desk.tab.view.stored is not None)
-    assert loaded == [(str(pictures / "p03.png"), {"singleFile": True, "show": True})]
-    assert desk.tab.view.stored.volume_node.GetName() == "p03"
-    (pictures / "p04.png").unlink()
-    desk.select("p04.png")
-    desk.ui.loadButton.click()
-    assert "p04.png: is not there any more" in str(desk.errors[0])
-
-
-def test_a_case_of_the_scene_is_chosen_again(desk, add_volume, tmp_path):
-    nodes = [add_volume(radiograph_values(), name=f"v{number}") for number in range(3)]
-    desk.choose(SCENE)
-    desk.run()
-    desk.tab.ui.volumeSelector.setCurrentNode(nodes[0])
-    desk.select("v2")
-    table = desk.ui.batchTable
-    desk.tab.ui.batchButton.setCollapsed(False)
-    screenshot(desk.tab.widget, tmp_path / "laid out.png")
-    centre = table.visualRect(table.currentIndex()).center()
-    QTest.mouseClick(table.viewport(), qt.Qt.LeftButton, pos=centre)
-    QTest.mouseDClick(table.viewport(), qt.Qt.LeftButton, pos=centre)
-    assert desk.tab.ui.volumeSelector.currentNode() is nodes[2]
-    wait_until(lambda: desk.tab.ui.classifyButton.text == "&Classify")
-
-
-def test_a_volume_added_after_the_scene_was_closed_is_not_taken_for_a_case(desk, add_volume, app):
-    """The scene gives the same ID out again."""
-    first = add_volume(radiograph_values(), name="A").GetID()
-    desk.choose(SCENE)
-    desk.run()
-    desk.tab.scene_closing()
-    app.close_scene()
-    other = add_volume(radiograph_values(), name="B")
-    assert other.GetID() == first
-    desk.tab.ui.volumeSelector.setCurrentNode(None)
-    desk.select("A")
-    desk.ui.loadButton.click()
-    assert "A: is not there any more" in str(desk.errors[0])
-    assert desk.tab.ui.volumeSelector.currentNode() is None
-    desk.tab.ui.volumeSelector.setCurrentNode(other)
-    desk.run()
-    desk.select("B")
-    desk.ui.loadButton.click()
-    assert len(desk.errors) == 1
-
-
-@pytest.fixture
-def loads(monkeypatch) -> list[str]:
-    """The files that Slicer is told to load."""
-    paths: list[str] = []
-
-    def load(path: str, properties: dict) -> Any:
-        paths.append(path)
-        return slicer.util.addVolumeFromArray(ct_values(), name="loaded")
-
-    monkeypatch.setattr(slicer.util, "loadVolume", load)
-    return paths
-
-
-def test_a_volume_of_several_in_one_file_is_loaded_by_that_file(app, loads, tmp_path):
-    (file,) = write_study(tmp_path, 1)
-    open_case(Row("second", result(1), f"{file}#2"), "")
-    odd = file.rename(tmp_path / "x#3")
-    open_case(Row("odd", result(1), str(odd)), "")
-    assert loads == [str(file), str(odd)]
-    with pytest.raises(SKDError, match="is not there any more"):
-        open_case(Row("gone", result(1), f"{file}#2"), "")
-
-
-def test_of_a_folder_the_first_dicom_image_is_loaded(app, loads, tmp_path):
-    first, *_rest = write_study(tmp_path, 1, "CT", slices=3)
-    save_picture(tmp_path / "0.png", np.zeros((8, 8)))
-    (tmp_path / "0 README").write_text("none")
-    head = bytearray(first.read_bytes()[:1024])
-    directory = b"\x02\x00\x02\x00UI\x14\x001.2.840.10008.1.3.10\x00"
-    head[132 : 132 + len(directory)] = directory
-    (tmp_path / "0 DICOMDIR").write_bytes(head)
-    (tmp_path / ".0.dcm").write_bytes(first.read_bytes())
-    open_case(Row("series", result(1), str(tmp_path)), "")
-    assert loads == [str(first)]
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(SKDError, match="cannot be loaded"):
-        open_case(Row("empty", result(1), str(tmp_path / "empty")), "")
-
-
-def test_a_dicom_file_of_a_folder_gives_the_same_answer_once_loaded(desk, tmp_path):
-    """Its window and polarity lie in its header, which a volume that Slicer loads from a file does not have."""
-    (file,) = write_study(tmp_path / "dicom", 1)
-    import pydicom
-
-    header = pydicom.dcmread(file)
-    header.PhotometricInterpretation, header.WindowCenter, header.WindowWidth = "MONOCHROME1", 30000, 20000
-    header.save_as(file)
-    desk.choose(FOLDER)
-    desk.ui.folderEdit.setCurrentPath(str(file.parent))
-    (row,) = desk.run()
-    desk.select(row["case"])
-    desk.ui.loadButton.click()
-    wait_until(lambda: desk.tab.view.stored is not None)
-    assert desk.errors == []
-    wanted = desk.batch.table.rows[0].outcome.probabilities
-    assert desk.tab.view.stored.result.probabilities == pytest.approx(wanted, abs=1e-4)
-
-
-class TestStudies:
-    """The DICOM database as the source."""
-
-    @pytest.fixture
-    def database(self, app, tmp_path) -> Any:
-        files = [file for number in (1, 2, 3) for file in write_study(tmp_path / "db" / str(number), number)]
-        files += write_study(tmp_path / "db" / "4", 4, "CT", slices=8)
-        return app.use_database(*files)
-
-    def open(self, desk: Desk, model: str = "tiny_chest_xray") -> Any:
-        desk.choose(STUDIES, model)
-        wait_until(lambda: not desk.batch.studies._pace.running)
-        return desk.ui.studyTree
-
-    def test_names_are_shown_only_when_asked_for(self, desk, database):
-        tree = self.open(desk)
-        texts = [[tree.topLevelItem(row).text(column) for column in range(4)] for row in range(4)]
-        assert texts[0] == ["2024-01-04", "CT", "study 4", ""]
-        assert tree.isColumnHidden(3)
-        desk.ui.showNamesCheck.setChecked(True)
-        assert tree.topLevelItem(0).text(3) == "Secret^Name4"
-        assert not tree.isColumnHidden(3)
-        desk.ui.showNamesCheck.setChecked(False)
-        assert tree.topLevelItem(0).text(3) == ""
-
-    def test_the_study_of_the_chosen_volume_is_checked(self, desk, database):
-        from DICOMLib import DICOMUtils
-
-        series = database.seriesForStudy(database.studiesForPatient("S2")[0])[0]
-        (identity,) = DICOMUtils.loadSeriesByUID([series])
-        desk.tab.ui.volumeSelector.setCurrentNode(slicer.mrmlScene.GetNodeByID(identity))
-        self.open(desk)
-        assert desk.batch.studies.checked() == list(database.studiesForPatient("S2"))
-
-    def test_the_series_of_a_study_is_one_case_and_is_loaded_from_the_database(self, desk, database):
-        tree = self.open(desk, "tiny_lung_ct")
-        assert not desk.ui.runButton.enabled
-        assert desk.ui.totalsLabel.text == "Choose studies."
-        tree.topLevelItem(0).setCheckState(0, qt.Qt.Checked)
-        (row,) = desk.run()
-        assert row["case"] == "2024-01-04 CT series 4"
-        assert len(desk.batch.table.rows[0].outcome.slices.used) == 8
-        desk.select(row["case"])
-        desk.ui.loadButton.click()
-        wait_until(lambda: desk.tab.view.stored is not None)
-        assert desk.tab.ui.volumeSelector.currentNode().GetName() == "series 4"
-        assert desk.tab.view.stored.result.probabilities == pytest.approx(
-            desk.batch.table.rows[0].outcome.probabilities, abs=1e-4
-        )
-
-    def test_all_studies(self, desk, database, app, tmp_path):
-        self.open(desk)
-        desk.ui.allStudiesCheck.setChecked(True)
-        rows = desk.run()
-        assert len(rows) == 11  # radiographs are files; the eight slices of the CT are none, each with its reason
-        assert "failed 8" in desk.ui.totalsLabel.text
-        assert all("Secret" not in " ".join(map(str, row.values())) for row in rows)
-        app.answer("getSaveFileName", str(tmp_path / "all.csv"))
-        desk.ui.csvButton.click()
-        wait_until(lambda: "Saved" in desk.ui.totalsLabel.text)
-        written = (tmp_path / "all.csv").read_text()
-        assert written.count("2024-01-04 CT series 4") >= 8
-        assert str(tmp_path) not in written
-
-    def test_volumes_of_one_file_have_its_name(self, desk, database):
-        self.open(desk)
-        desk.ui.allStudiesCheck.setChecked(True)
-        files = desk.batch.studies.files()
-        listener = Listener(lambda total: None, lambda row: None, lambda end: None)
-        batch = FileBatch(desk.services, files.paths, desk.tab.chooser.entry, listener, names=files.names)
-        assert batch._name(f"{files.paths[0]}#2") == f"{files.names[files.paths[0]]}#2"
-        batch.cancel()
-
-
-def result(number: int) -> Result:
-    share = number % 101 / 100
-    return Result(
-        input=f"p{number}",
-        label="a" if share < 0.5 else "b",
-        probabilities={"a": 1 - share, "b": share},
-        thresholds={"a": 0.5, "b": 0.5},
-        atypicality=0.1 + number % 3,
-        atypicality_threshold=1.0,
-        model=ModelIdentity("m", "1", "0"),
-        milliseconds=float(number % 977),
-    )
-
-
-def test_numbers_are_sorted_as_numbers(app):
-    view = qt.QTableView()
-    table = BatchTable(view, lambda: None)
-    table.clear()
-    outcomes = [result(number) for number in (9, 10, 100, 55)]
-    for outcome in [*outcomes, Failure("f", "damaged", "f: it ends", "Copy it again")]:
-        table.add(Row(outcome.input, outcome, outcome.input))
-    table.finish()
-    wait_until(lambda: len(table.rows) == 5 and not table._pace.running)
-    model = view.model()
-    assert [model.index(row, 0).data() for row in range(5)] == ["p9", "p10", "p100", "p55", "f"]  # as they came
-    view.sortByColumn(5, qt.Qt.AscendingOrder)
-    assert [model.index(row, 5).data() for row in range(5)] == ["", "0.01", "0.01", "0.06", "0.10"]
-    view.sortByColumn(2, qt.Qt.DescendingOrder)
-    assert [model.index(row, 2).data() for row in range(5)] == ["1.00", "0.91", "0.90", "0.55", ""]
-    view.setCurrentIndex(model.index(3, 0))
-    assert table.chosen().case == "p55"
-    assert model.index(4, 1).data() == "it ends. Copy it again."
-
-
-def test_ten_thousand_rows_do_not_stop_the_application(app):
-    rows = [Row(f"p{number}", result(number), f"p{number}") for number in range(10_000)]
-    view = qt.QTableView()
-    view.resize(420, 300)
-    view.show()
-    table = BatchTable(view, lambda: None)
-
-    def fill() -> None:
-        table.clear()
-        view.horizontalHeader().setSortIndicator(2, qt.Qt.AscendingOrder)
-        for row in rows:
-            table.add(row)
-        table.finish()
-        wait_until(lambda: len(table.rows) == 10_000 and not table._pace.running, 120)
-
-    longest, limit = longest_block(fill)
-    print(f"blocked for {longest:.0f} ms of {limit:.0f}")
-    assert longest < limit
-    assert view.model().rowCount() == 10_000
 
 
 def test_it_looks_right(desk, pictures, tmp_path):
