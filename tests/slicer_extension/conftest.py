@@ -20,6 +20,7 @@ if HAS_SLICER:
 
     harness.install()
     from batch_desk import pictures  # noqa: F401  (a fixture)
+    from child_jobs import model, program  # noqa: F401  (fixtures)
     from label_server import server  # noqa: F401  (a fixture)
     from shown_result import ct, shown  # noqa: F401  (fixtures)
 else:
