@@ -150,9 +150,9 @@ class _FileAnswers:
 
 def metrics_table(metrics: Mapping[str, Mapping[str, Any]]) -> str:
     """Metrics of some splits as a text table, in percent, with their 95 % intervals."""
-    lines = [f"{'split':6}{'n':>6}  {'balanced accuracy':22}{'macro AUC':22}{'ECE':22}"]
+    lines = [f"{'split':6}{'n':>6}  {'balanced accuracy':24}{'macro AUC':24}{'ECE':24}"]
     for split, values in metrics.items():
-        cells = "".join(f"{_interval(values[name]):22}" for name in ("balanced_accuracy", "macro_auc", "ece"))
+        cells = "".join(f"{_interval(values[name]):24}" for name in ("balanced_accuracy", "macro_auc", "ece"))
         lines.append(f"{split:6}{values['n']:6}  {cells}")
     return "\n".join(lines)
 
@@ -199,8 +199,8 @@ def source_table(by_source: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _interval(value: Mapping[str, float | None]) -> str:
-    parts = [value[name] for name in ("value", "low", "high")]
-    if any(part is None for part in parts):
+def _interval(metric: Mapping[str, float | None]) -> str:
+    value, low, high = (metric[name] for name in ("value", "low", "high"))
+    if value is None:
         return "undefined"
-    return "{:.1f} ({:.1f} to {:.1f})".format(*(100 * float(part) for part in parts if part is not None))
+    return f"{100 * value:.1f}" + ("" if low is None or high is None else f" ({100 * low:.1f} to {100 * high:.1f})")

@@ -15,6 +15,8 @@ Statistic = Callable[[Array], Array]
 
 # Cases times resamples that are held in memory at once.
 _CHUNK = 2_000_000
+# Of the resamples, for an interval: those without a rare class are the others' worst, and leaving out many is a choice.
+_DEFINED = 0.95
 
 
 def classification_metrics(
@@ -31,8 +33,9 @@ def classification_metrics(
     Every metric is `{"value", "low", "high"}`; `low` and `high` bound the 95 % percentile bootstrap interval. Cases are
     resampled plainly (not within classes), because the class frequencies of a test set are a sample too, and whole
     groups at a time, because images of one patient are alike: drawn one by one they would count as more than they say.
-    A resample that lacks a class is left out for the metrics which that class enters. The calibration error of a
-    resample is biased upwards, so an interval is widened to hold its value where needed.
+    A resample that lacks a class is left out for the metrics which that class enters. Where more than 5 % are left out,
+    a class has too few cases for resampling to tell how sure the value is, and `low` and `high` are None. The
+    calibration error of a resample is biased upwards, so an interval is widened to hold its value where needed.
 
     AUC is one against the rest; the macro AUC is its mean over the classes that have both positive and negative cases,
     balanced accuracy the mean recall of the classes that occur. What is undefined is None.
@@ -163,7 +166,7 @@ def _with_interval(value: float, drawn: list[Array]) -> dict[str, float | None]:
         return {"value": None, "low": None, "high": None}
     resampled = np.concatenate(drawn) if drawn else np.empty(0)
     defined = resampled[np.isfinite(resampled)]
-    if not len(defined):
+    if not len(defined) or len(defined) < _DEFINED * len(resampled):
         return {"value": value, "low": None, "high": None}
     low, high = np.percentile(defined, [2.5, 97.5])
     return {"value": value, "low": min(float(low), value), "high": max(float(high), value)}

@@ -151,6 +151,20 @@ def test_class_without_cases_is_left_out_of_the_means() -> None:
     assert "NaN" not in json.dumps(result, allow_nan=False)
 
 
+def test_where_draws_often_lack_a_class_the_value_has_no_interval() -> None:
+    """Of two images of a class a draw lacks both with a probability of about exp(-2), of nine with exp(-9)."""
+
+    def of_b(images: int) -> dict:
+        p = np.array([[0.9, 0.1]] * 40 + [[0.2, 0.8]] * (images - 1) + [[0.6, 0.4]])
+        return classification_metrics(p, [0] * 40 + [1] * images, ["a", "b"])
+
+    few, more = of_b(2), of_b(9)
+    assert few["balanced_accuracy"] == {"value": 0.75, "low": None, "high": None}
+    assert few["per_class"]["b"]["recall"] == {"value": 0.5, "low": None, "high": None}
+    assert few["accuracy"]["low"] < few["accuracy"]["value"] < few["accuracy"]["high"]
+    assert more["balanced_accuracy"]["low"] < more["balanced_accuracy"]["value"] <= more["balanced_accuracy"]["high"]
+
+
 def test_single_case() -> None:
     result = classification_metrics([[0.8, 0.2]], [0], ["a", "b"], bootstrap=20)
     assert result["accuracy"] == {"value": 1.0, "low": 1.0, "high": 1.0}

@@ -266,10 +266,10 @@ def doubt(metrics: Mapping[str, Any]) -> str:
     if not classes or accuracy.get("value") is None:
         return "Nothing was measured on test images: what this model is worth is unknown."
     chance = 1 / len(classes)
-    low = accuracy["value"] if accuracy.get("low") is None else accuracy["low"]
+    low = accuracy.get("low")  # None where they are too few for an interval
     if accuracy["value"] <= chance + 1e-9:
         return f"Not better than chance ({chance:.0%}) on the test images: do not use this model."
-    if low <= chance + 1e-9:
+    if low is None or low <= chance + 1e-9:
         return f"On so few test images it cannot be told from chance ({chance:.0%}): do not rely on this model."
     return ""
 
@@ -284,4 +284,6 @@ def duration(seconds: float) -> str:
 def _interval(value: Mapping[str, float | None] | None) -> str:
     parts = [value.get(name) for name in ("value", "low", "high")] if value else []
     numbers = [100 * part for part in parts if part is not None]
+    if len(numbers) == 1:
+        return f"{numbers[0]:.1f}"
     return "{:.1f} ({:.1f}–{:.1f})".format(*numbers) if len(numbers) == 3 else "–"
