@@ -24,8 +24,8 @@ def load_datalist(
     """Read a data set from a folder, a CSV or a MONAI datalist JSON, and decide its splits where it does not.
 
     - A folder holds `<split>/<class>/<image>` or `<class>/<image>`.
-    - A CSV has the columns path and label, and may have split, patient_id, and source (or repository). A relative path
-      starts at the CSV's folder.
+    - A CSV (commas, semicolons or tabs) has the columns path and label, and may have split, patient_id (or PatientID,
+      patient, subject), and source (or repository). A relative path starts at the CSV's folder.
     - A JSON is `{"training": [{"image": ..., "label": ...}, ...], "validation": [...], "test": [...]}`. A relative path
       starts at the JSON's folder.
 

@@ -15,8 +15,21 @@ from MonaiSKD.reading.dicom.header import text
 from MonaiSKD.reading.dicom.recognise import looks_like_dicom
 
 _HEAD = 512  # bytes that tell the format
-# What de-identification leaves in the place of an ID; it joins people who have nothing in common.
-_NOBODY = {"", "0", "none", "unknown", "anon", "anonymous", "anonymized", "anonymised", "removed", "deidentified"}
+# What stands in the place of an ID that is not known; it joins people who have nothing in common.
+_NOBODY = {
+    "", "none", "null", "nan", "na", "n/a", "-", "?", "unknown",
+    "anon", "anonymous", "anonymized", "anonymised", "removed", "deidentified",
+}  # fmt: skip
+
+
+def names_nobody(patient: str) -> bool:
+    """Whether a patient's ID is a word for "not known".
+
+    Example:
+        >>> names_nobody("N/A"), names_nobody("0")
+        (True, False)
+    """
+    return patient.strip().lower() in _NOBODY
 
 
 def with_patients(cases: Sequence[Case]) -> tuple[Case, ...]:
@@ -56,4 +69,5 @@ def _patient(case: Case) -> tuple[str, str] | None:
         number, issuer = text(header, "PatientID").strip(), text(header, "IssuerOfPatientID").strip()
     except (SKDError, OSError):  # the check of the images tells of it, with its remedy
         return None
-    return None if number.lower() in _NOBODY else (issuer, number)
+    # De-identification leaves 0, too; a list may count its patients from there.
+    return None if names_nobody(number) or number == "0" else (issuer, number)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from MonaiSKD.datasets.cases import Case, Split
+from MonaiSKD.datasets.patients import names_nobody
 from MonaiSKD.errors import SKDError
 from MonaiSKD.files import read_json
 from MonaiSKD.reading import IMAGE_SUFFIXES, is_image_name
@@ -22,6 +24,8 @@ SPLIT_NAMES: dict[str, Split] = {
     "testing": "test",
 }
 _SHOWN = 3
+_FIELDS = ("path", "label", "split", "patient_id", "source")
+_ALSO_CALLED = {"patient_id": ("patientid", "patient", "subject_id", "subjectid", "subject"), "source": ("repository",)}
 
 
 def read_source(where: Path) -> tuple[Case, ...]:
@@ -95,8 +99,8 @@ def _read_csv(where: Path) -> Iterator[Case]:
     try:
         # utf-8-sig: spreadsheets put a byte-order mark before the first column's name.
         with where.open(encoding="utf-8-sig", newline="") as stream:
-            table = csv.DictReader(stream, skipinitialspace=True)
-            table.fieldnames = [name.strip().lower() for name in table.fieldnames or ()]
+            table = csv.DictReader(stream, delimiter=_delimiter(stream), skipinitialspace=True)
+            table.fieldnames = _fields(where, table.fieldnames or (), "line 1")
             for column in ("path", "label"):
                 if column not in table.fieldnames:
                     raise SKDError(where, f"it has no column '{column}'", "Name the columns path,label in line 1")
@@ -116,9 +120,36 @@ def _read_csv(where: Path) -> Iterator[Case]:
             _located(where, fields["path"], f"line {line}"),
             _labelled(where, fields["label"], f"line {line}"),
             _split(where, fields.get("split", ""), f"line {line}"),
-            fields.get("patient_id") or None,
-            fields.get("source") or fields.get("repository") or None,
+            _patient(fields.get("patient_id")),
+            fields.get("source") or None,
         )
+
+
+def _delimiter(stream: TextIO) -> str:
+    """What parts the columns: where a comma parts decimals, spreadsheets write semicolons."""
+    head = stream.readline()
+    stream.seek(0)
+    return max(",;\t", key=head.count)
+
+
+def _fields(where: Path, names: Sequence[str], place: str) -> list[str]:
+    """Columns or keys as they are called here: "Patient ID" is patient_id, and so is "subject" where there is none.
+
+    Raises:
+        SKDError: two are called the same.
+    """
+    plain = [re.sub(r"[\s_-]+", "_", name.strip().lower()) for name in names]
+    for name in _FIELDS:
+        others = [other for other in _ALSO_CALLED.get(name, ()) if other in plain]
+        if name not in plain and others:
+            plain[plain.index(others[0])] = name
+        if plain.count(name) > 1:
+            raise SKDError(where, f"{place} gives {name} twice", f"Keep one column for {name}, and rename the other")
+    return plain
+
+
+def _patient(text: str | None) -> str | None:
+    return None if text is None or names_nobody(text) else text
 
 
 def _read_datalist_json(where: Path) -> Iterator[Case]:
@@ -133,15 +164,16 @@ def _read_datalist_json(where: Path) -> Iterator[Case]:
             place = f"{key} entry {number}"
             if not isinstance(entry, dict):
                 raise SKDError(where, f"{place} is not an object with image and label", "Write both for each image")
-            image, label, patient = entry.get("image"), entry.get("label"), entry.get("patient_id")
+            fields = dict(zip(_fields(where, list(map(str, entry)), place), entry.values(), strict=True))
+            image, label, patient = fields.get("image"), fields.get("label"), fields.get("patient_id")
             # The Decathlon form: whole-number labels, and their names once at the top.
             named = names.get(str(label), label) if isinstance(names, dict) else label
             yield Case(
                 _located(where, image if isinstance(image, str) else "", place),
                 _labelled(where, _class_name(where, named, place), place),
                 SPLIT_NAMES[str(key).lower()],
-                None if patient in (None, "") else str(patient),
-                _text_or_none(entry.get("source")),
+                _patient(_text_or_none(patient)),
+                _text_or_none(fields.get("source")),
             )
 
 

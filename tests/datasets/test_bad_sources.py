@@ -63,6 +63,8 @@ def test_a_source_that_is_absent_or_of_another_kind(tmp_path: Path) -> None:
         ("", "has no column 'path'"),
         ("file,label\n1.png,a\n", "has no column 'path'"),
         ("path,class\n1.png,a\n", "has no column 'label'"),
+        ("path,label,label\n1.png,a,b\n", "line 1 gives label twice"),
+        ("path,label,patient_id,Patient ID\n1.png,a,1,2\n", "line 1 gives patient_id twice"),
         ("path,label\n", "lists no images"),
         ("path,label\n1.png,a\n2.png\n", "line 3 has a blank label"),
         ("path,label\n1.png,a\n2.png,  \n", "line 3 has a blank label"),

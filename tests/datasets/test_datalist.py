@@ -84,6 +84,39 @@ def test_a_csv_gives_patients_and_sources_and_starts_at_its_own_folder(write) ->
     assert data.cases[0].path == str(folder / "images" / "1.png")
 
 
+@pytest.mark.parametrize("name", ["PatientID", "Patient ID", "patient-id", "patient", "Subject", "subject_id"])
+def test_a_column_of_patients_may_have_their_usual_names(write, name: str) -> None:
+    folder = write(["1.png", "2.png", "3.png"])
+    rows = ["1.png,a,p1,60", "2.png,b,p1,60", "3.png,a,p2,70"]
+    (folder / "list.csv").write_text("\n".join([f"path,label,{name},patient_age", *rows]))
+    assert [case.patient_id for case in load_datalist(folder / "list.csv").cases] == ["p1", "p1", "p2"]
+    entries = [
+        {"image": row.split(",")[0], "label": row.split(",")[1], name: row.split(",")[2], "patient_age": 60}
+        for row in rows
+    ]
+    (folder / "list.json").write_text(json.dumps({"training": entries}))
+    cases = load_datalist(folder / "list.json").cases
+    assert sorted((Path(case.path).name, case.patient_id) for case in cases) == [
+        ("1.png", "p1"), ("2.png", "p1"), ("3.png", "p2"),
+    ]  # fmt: skip
+
+
+def test_words_for_an_unknown_patient_join_nobody_and_0_is_one(write) -> None:
+    patients = ["unknown", "N/A", "nan", "", "0", "0"]
+    folder = write([f"{n}.png" for n in range(6)])
+    rows = [f"{n}.png,{'ab'[n % 2]},{patient}" for n, patient in enumerate(patients)]
+    (folder / "list.csv").write_text("\n".join(["path,label,patient_id", *rows]))
+    assert [case.patient_id for case in load_datalist(folder / "list.csv").cases] == [None] * 4 + ["0"] * 2
+
+
+@pytest.mark.parametrize("parting", [";", "\t"])
+def test_spreadsheets_part_columns_by_semicolons_or_tabs_too(write, parting: str) -> None:
+    folder = write(["1,5.png", "2.png", "3.png"])
+    rows = [parting.join(row) for row in (("path", "label"), ("1,5.png", "a"), ("2.png", "b"), ("3.png", "a, sure"))]
+    (folder / "list.csv").write_text("\ufeff" + "\n".join(rows), encoding="utf-8")
+    assert load_datalist(folder / "list.csv").class_names == ("a", "a, sure", "b")
+
+
 def test_a_csv_without_splits_keeps_a_patient_together(write) -> None:
     folder = write([f"{number}.png" for number in range(30)])
     rows = [f"{number}.png,{'ab'[number // 3 % 2]},p{number // 3}" for number in range(30)]
