@@ -49,7 +49,7 @@ def fit_typicality(
 
     Returns:
         on the CPU, in evaluation mode; at least 99 % of the validation images lie below its limit, of fewer than 100
-        all of them. Of further images like them a share of about 1 / (images + 1) or 1 % lies beyond, whichever is more.
+        all. Of further images like them about one in (images + 1) lies beyond, and of many 1 %.
 
     Raises:
         SKDError: there are fewer than two training images or no validation image.
