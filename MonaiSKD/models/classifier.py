@@ -30,7 +30,8 @@ def resize(images: Tensor, size: int) -> Tensor:
 
     Training caches, evaluation and export all call this one function.
     """
-    if images.shape[-2:] == (size, size):
+    # A trace would keep this shortcut for images of every size.
+    if not torch.jit.is_tracing() and images.shape[-2:] == (size, size):
         return images
     return functional.interpolate(images, (size, size), mode="bilinear", antialias=True, align_corners=False)
 

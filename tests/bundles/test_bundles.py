@@ -191,5 +191,7 @@ def test_ckpt_export_gives_a_torchscript_that_answers_alike(trained, tmp_path):
     )
     network = Classifier("tf_efficientnet_lite_xs", len(options["class_names"]), 32).eval()
     load_weights(network, options["model"])
-    images = torch.rand(1, 1, 32, 32)
-    assert torch.allclose(torch.jit.load(str(tmp_path / "model.ts"))(images), network(images), atol=1e-5)
+    traced = torch.jit.load(str(tmp_path / "model.ts"))
+    for shape in ((1, 1, 32, 32), (1, 1, 64, 48), (3, 1, 20, 32)):
+        images = torch.rand(shape)
+        assert torch.allclose(traced(images), network(images), atol=1e-5)
