@@ -152,7 +152,7 @@ def metrics_table(metrics: Mapping[str, Mapping[str, Any]]) -> str:
     """Metrics of some splits as a text table, in percent, with their 95 % intervals."""
     lines = [f"{'split':6}{'n':>6}  {'balanced accuracy':24}{'macro AUC':24}{'ECE':24}"]
     for split, values in metrics.items():
-        cells = "".join(f"{_interval(values[name]):24}" for name in ("balanced_accuracy", "macro_auc", "ece"))
+        cells = "".join(f"{in_percent(values[name]):24}" for name in ("balanced_accuracy", "macro_auc", "ece"))
         lines.append(f"{split:6}{values['n']:6}  {cells}")
     return "\n".join(lines)
 
@@ -199,7 +199,13 @@ def source_table(by_source: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _interval(metric: Mapping[str, float | None]) -> str:
+def in_percent(metric: Mapping[str, float | None]) -> str:
+    """A metric as text, with its interval where it has one.
+
+    Example:
+        >>> in_percent({"value": 0.5, "low": 0.25, "high": 0.75}), in_percent({"value": 1.0, "low": None, "high": None})
+        ('50.0 (25.0 to 75.0)', '100.0')
+    """
     value, low, high = (metric[name] for name in ("value", "low", "high"))
     if value is None:
         return "undefined"

@@ -25,7 +25,7 @@ from sections import RESULTS, table, write_section
 from MonaiSKD import __version__
 from MonaiSKD.bundle import Bundle, list_bundles
 from MonaiSKD.datasets import DataList, load_datalist
-from MonaiSKD.evaluating import evaluate
+from MonaiSKD.evaluating import evaluate, in_percent
 from MonaiSKD.evaluation import calibrate, classification_metrics, count_parameters
 from MonaiSKD.models import Classifier, load_teacher
 from MonaiSKD.runtime import find_model, open_model
@@ -101,10 +101,7 @@ def regression(features: dict[str, np.ndarray], data: DataList) -> dict[str, Any
 
 
 def row(bundle: Bundle, name: str, size: str, metrics: dict[str, Any]) -> list[str]:
-    cells = [
-        "{value:.1f} ({low:.1f} to {high:.1f})".format(**{k: 100 * v for k, v in metrics[key].items()})
-        for key in ("balanced_accuracy", "macro_auc", "ece")
-    ]
+    cells = [in_percent(metrics[key]) for key in ("balanced_accuracy", "macro_auc", "ece")]
     return [f"{bundle.name} ({metrics['n']})", name, size, *cells]
 
 

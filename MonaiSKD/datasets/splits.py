@@ -55,10 +55,12 @@ def complete_splits(
 def divide(cases: Sequence[Case], fractions: Mapping[str, float], seed: int) -> tuple[Case, ...]:
     """Divide cases among splits, whole patients at a time, keeping the shares of the classes.
 
-    Patients (an image without one counts as its own) are drawn in a seeded order, those with most images first, and
-    each goes to the split that is furthest below its share of the patient's classes (the greedy rule of Sechidis et
-    al., "On the stratification of multi-label data", ECML 2011, for groups). The first split is served first: a
-    class with one patient is in it alone; a class with as many patients as splits is meant to be in each.
+    Patients (an image without one counts as its own) are drawn at random, so that those of many images are in every
+    split in proportion. First each split gets a patient of each class, the rarest class first; a class with fewer
+    patients than splits is in the first split, then in those of the largest shares. Then each patient, those with most
+    images first, goes to a split that still wants half of the patient's images or more, by a chance in proportion to
+    what it wants; where none does, to the one that wants most (after Sechidis et al., "On the stratification of
+    multi-label data", ECML 2011). A patient with more images than a small split wants is thus in a large one.
 
     Args:
         cases: the cases; a split they have is replaced.
@@ -74,40 +76,78 @@ def divide(cases: Sequence[Case], fractions: Mapping[str, float], seed: int) -> 
         >>> sorted(Counter((case.split, case.label) for case in divided).values())
         [1, 1, 2, 2, 7, 7]
     """
-    patients: dict[tuple[bool, str], list[Case]] = defaultdict(list)
-    for case in sorted(cases, key=lambda case: case.path):
-        # An image's path never meets a patient's name.
-        patients[(case.patient_id is None, case.patient_id or case.path)].append(case)
-    keys = sorted(patients)
-    drawn = [keys[index] for index in np.random.default_rng(seed).permutation(len(keys))]
-    wanted = _wanted(patients.values(), fractions)
-    sizes = Counter(case.label for case in cases)
-    chosen: dict[tuple[bool, str], str] = {}
-    for key in sorted(drawn, key=lambda key: -len(patients[key])):
-        labels = Counter(case.label for case in patients[key])
-        chosen[key] = max(
-            fractions,
-            key=lambda split: sum(count * wanted[split][name] / sizes[name] for name, count in labels.items()),
-        )
-        for name, count in labels.items():
-            wanted[chosen[key]][name] -= count
-    divided = (replace(case, split=chosen[key]) for key, group in patients.items() for case in group)
-    return tuple(sorted(divided, key=lambda case: case.path))
+    division = _Division(cases, fractions, np.random.default_rng(seed))
+    division.give_each_class()
+    division.give_the_rest()
+    return tuple(replace(case, split=division.given[patient_of(case)]) for case in sorted(cases, key=_path))
 
 
-def _wanted(patients: Iterable[Sequence[Case]], fractions: Mapping[str, float]) -> dict[str, dict[str, float]]:
-    """How many images of each class each split should get: its share, but at least one patient's where they suffice."""
-    images: Counter[str] = Counter()
-    groups: Counter[str] = Counter()
-    for group in patients:
-        images.update(case.label for case in group)
-        groups.update({case.label for case in group})
-    first, *others = fractions
-    wanted: dict[str, dict[str, float]] = {split: {} for split in fractions}
-    for name, total in images.items():
-        one = total / groups[name]
-        # Largest share first, so that two patients of three splits go to train and test.
-        for rank, split in enumerate(sorted(others, key=lambda split: -fractions[split])):
-            wanted[split][name] = max(one, fractions[split] * total) if groups[name] >= rank + 2 else 0.0
-        wanted[first][name] = total - sum(wanted[split][name] for split in others)
-    return wanted
+Patient = tuple[bool, str]
+
+
+def patient_of(case: Case) -> Patient:
+    """Whose image it is; an image's path never meets a patient's name."""
+    return case.patient_id is None, case.patient_id or case.path
+
+
+def _path(case: Case) -> str:
+    return case.path
+
+
+class _Division:
+    """Patients on their way into splits.
+
+    Attributes:
+        given: the split of each patient that has one.
+        wanted: how many images of each class a split still wants; less than 0 where it has more.
+    """
+
+    def __init__(self, cases: Sequence[Case], fractions: Mapping[str, float], generator: np.random.Generator) -> None:
+        self._generator = generator
+        images: dict[Patient, Counter[str]] = defaultdict(Counter)
+        for case in cases:
+            images[patient_of(case)][case.label] += 1
+        keys = sorted(images)
+        self._images = {keys[index]: images[keys[index]] for index in generator.permutation(len(keys))}
+        self.given: dict[Patient, str] = {}
+        first, *others = fractions
+        self._splits = [first, *sorted(others, key=lambda split: -fractions[split])]
+        self._totals = Counter(case.label for case in cases)
+        self.wanted = {split: {n: round(fractions[split] * t) for n, t in self._totals.items()} for split in others}
+        self.wanted[first] = {n: t - sum(self.wanted[split][n] for split in others) for n, t in self._totals.items()}
+
+    def give_each_class(self) -> None:
+        """A patient of each class for each split, as far as there are any."""
+        of_class = {name: [key for key, labels in self._images.items() if name in labels] for name in self._totals}
+        for split in self._splits:
+            for name in sorted(of_class, key=lambda name: (len(of_class[name]), name)):
+                free = [key for key in of_class[name] if key not in self.given]
+                if free and not any(self.given.get(key) == split for key in of_class[name]):
+                    fitting = (key for key in free if self._fits(key, split))
+                    self._give(next(fitting, None) or min(free, key=self._size), split)
+
+    def give_the_rest(self) -> None:
+        """The other patients, those with most images first."""
+        for key in sorted((key for key in self._images if key not in self.given), key=self._size, reverse=True):
+            wishes = {split: self._wish(key, split) for split in self._splits}
+            fitting = [split for split in self._splits if self._fits(key, split)]
+            if fitting:
+                chances = np.array([wishes[split] for split in fitting])
+                self._give(key, fitting[self._generator.choice(len(fitting), p=chances / chances.sum())])
+            else:
+                self._give(key, max(wishes, key=lambda split: wishes[split]))
+
+    def _give(self, key: Patient, split: str) -> None:
+        self.given[key] = split
+        for name, count in self._images[key].items():
+            self.wanted[split][name] -= count
+
+    def _size(self, key: Patient) -> int:
+        return self._images[key].total()
+
+    def _fits(self, key: Patient, split: str) -> bool:
+        return all(self.wanted[split][name] >= count / 2 for name, count in self._images[key].items())
+
+    def _wish(self, key: Patient, split: str) -> float:
+        """How much of its classes a split wants, as shares of all their images, each class by the patient's part."""
+        return sum(count * self.wanted[split][name] / self._totals[name] for name, count in self._images[key].items())

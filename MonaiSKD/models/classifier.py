@@ -31,7 +31,8 @@ def resize(images: Tensor, size: int) -> Tensor:
     Training caches, evaluation and export all call this one function.
     """
     # A trace would keep this shortcut for images of every size.
-    if not torch.jit.is_tracing() and images.shape[-2:] == (size, size):
+    traced = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    if not traced and images.shape[-2:] == (size, size):
         return images
     return functional.interpolate(images, (size, size), mode="bilinear", antialias=True, align_corners=False)
 

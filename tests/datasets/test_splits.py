@@ -72,6 +72,35 @@ def test_patients_of_several_images_come_close_to_the_shares() -> None:
     assert [counts["a", split] for split in SPLITS] == [100, 15, 25]
 
 
+@given(cases=case_lists(), seed=st.integers(0, 5))
+def test_every_class_is_in_train_whatever_else_its_patients_have(cases: list[Case], seed: int) -> None:
+    divided = divide(cases, FRACTIONS, seed)
+    assert {case.label for case in divided if case.split == "train"} == {case.label for case in cases}
+
+
+def test_patients_of_many_images_are_in_every_split_in_proportion() -> None:
+    """Of 30 patients with 9 images and 270 with 1, in 20 draws: a tenth and a fifth of either kind, within a third."""
+    cases = [Case(f"{n}-{k}.png", "ab"[n % 2], None, f"p{n}") for n in range(300) for k in range(9 if n < 30 else 1)]
+    counts: Counter[tuple[bool, str | None]] = Counter()
+    for seed in range(20):
+        divided = divide(cases, FRACTIONS, seed)
+        patients = {case.patient_id: case.split for case in divided}
+        counts.update((int(name[1:]) < 30, split) for name, split in patients.items() if name)
+        images = Counter(case.split for case in divided)
+        assert all(abs(images[split] - FRACTIONS[split] * 540) <= 9 for split in SPLITS)
+    for many, total in ((True, 600), (False, 5400)):
+        for split in SPLITS:
+            assert counts[many, split] == pytest.approx(FRACTIONS[split] * total, rel=1 / 3)
+
+
+def test_a_patient_with_more_images_than_a_small_split_wants_is_in_the_large_one() -> None:
+    cases = [Case(f"{n:03}.png", "a", None, "p" if n < 50 else None) for n in range(100)]
+    for seed in range(10):
+        divided = divide(cases, FRACTIONS, seed)
+        assert {case.split for case in divided if case.patient_id} == {"train"}
+        assert Counter(case.split for case in divided) == {"train": 70, "val": 10, "test": 20}
+
+
 def test_an_image_named_like_a_patient_is_not_that_patient() -> None:
     cases = [Case("x", "a"), Case("y", "a", None, "x"), Case("z", "a", None, "x")]
     divided = {case.path: case.split for case in divide(cases, {"train": 0.6, "test": 0.4}, 0)}
