@@ -37,13 +37,13 @@ def evaluate(model: str | Path, data: str | Path, split: str | None = None, devi
         the metrics, and with them `split`, which was measured, and `images`, how many the data set has.
 
     Raises:
-        SKDError: model or data set are not usable, the data has other classes, the split is one that cannot be known,
-            or a model file refuses an image.
+        SKDError: model or data set are not usable, the data has classes that the model does not know, the split is one
+            that cannot be known, or a model file refuses an image.
     """
     from MonaiSKD.evaluation import classification_metrics, decisions, metrics_by_source
 
     answers = _FileAnswers(model) if _is_model_file(model) else _RunAnswers(model, device)
-    datalist = load_datalist(data, class_names=answers.class_names, seed=answers.seed)
+    datalist = load_datalist(data, class_names=answers.class_names, seed=answers.seed, learnable=False)
     split = _measured_split(split, datalist, answers, data)
     splits = SPLITS if split == "all" else (split,)
     cases = [case for name in splits for case in datalist.of(name)]

@@ -142,3 +142,16 @@ def test_intervals_are_drawn_over_the_patients_that_the_data_name(own, tmp_path)
     apart, joined = found["apart"]["accuracy"], found["joined"]["accuracy"]
     assert apart["value"] == joined["value"]
     assert apart != joined
+
+
+def test_data_may_lack_classes_of_the_model_but_not_have_others(run, data, tmp_path):
+    shutil.copytree(data, tmp_path / "some", ignore=shutil.ignore_patterns("ring"))
+    found = evaluate(run, tmp_path / "some", "all")
+    classes = json.loads((run / "config.json").read_text())["contract"]["class_names"]
+    assert list(found["per_class"]) == classes
+    assert found["per_class"]["ring"]["recall"]["value"] is None
+    others = [found["per_class"][name]["recall"]["value"] for name in classes if name != "ring"]
+    assert found["balanced_accuracy"]["value"] == pytest.approx(sum(others) / len(others))
+    shutil.copytree(data / "ring", tmp_path / "some" / "halo")
+    with pytest.raises(SKDError, match="halo"):
+        evaluate(run, tmp_path / "some", "all")

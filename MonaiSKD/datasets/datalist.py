@@ -20,6 +20,7 @@ def load_datalist(
     class_names: Sequence[str] | None = None,
     fractions: tuple[float, float, float] = (0.7, 0.1, 0.2),
     seed: int = 0,
+    learnable: bool = True,
 ) -> DataList:
     """Read a data set from a folder, a CSV or a MONAI datalist JSON, and decide its splits where it does not.
 
@@ -41,6 +42,8 @@ def load_datalist(
         class_names: the classes in the order wanted; by default those found, sorted.
         fractions: the shares of train, val and test.
         seed: which of the possible divisions is drawn.
+        learnable: whether something is to be trained on them. If not, classes of `class_names` may be absent, and it
+            does not matter which are in the training split.
 
     Returns:
         The data list; every case has a split.
@@ -51,10 +54,11 @@ def load_datalist(
     where = Path(source)
     cases = with_patients(read_source(where))
     _refuse_one_file_twice(where, cases)
-    classes = _class_names(where, cases, class_names)
+    classes = _class_names(where, cases, class_names, every=learnable)
     drawn = missing_splits(cases)
     cases = complete_splits(where, cases, fractions, seed)
-    _refuse_unlearnable(where, cases, classes_known=class_names is not None)
+    if learnable:
+        _refuse_unlearnable(where, cases, classes_known=class_names is not None)
     return DataList(cases, classes, drawn)
 
 
@@ -69,8 +73,10 @@ def _refuse_one_file_twice(where: Path, cases: Sequence[Case]) -> None:
         raise SKDError(where, f"{case.path} is listed twice", "Keep one of the two entries")
 
 
-def _class_names(where: Path, cases: Sequence[Case], wanted: Sequence[str] | None) -> tuple[str, ...]:
+def _class_names(where: Path, cases: Sequence[Case], wanted: Sequence[str] | None, every: bool) -> tuple[str, ...]:
     found = sorted({case.label for case in cases})
+    if wanted is not None and not every and set(found) <= set(wanted):
+        return tuple(wanted)
     if wanted is not None and sorted(wanted) != found:
         raise SKDError(
             where,
