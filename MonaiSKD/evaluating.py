@@ -191,11 +191,11 @@ def source_table(by_source: Mapping[str, Any]) -> str:
         lines.append(f"{shown:{width}}{found['n']:6}  {100 * found['balanced_accuracy']:.1f}")
     for title in ("usual", "unusual"):
         found = by_source[title]
-        if found["n"]:
-            lines.append(
-                f"{f'label {title} for its source':{width}}{found['n']:6}  {100 * found['correct'] / found['n']:.1f} "
-                f"(accuracy); {found['taken_for_usual']} got a wrong label that is usual there"
-            )
+        if not found["n"]:
+            continue
+        right, taken = 100 * found["correct"] / found["n"], found["taken_for_usual"]
+        line = f"{f'label {title} for its source':{width}}{found['n']:6}  {right:.1f} (accuracy)"
+        lines.append(line if taken is None else f"{line}; {taken} got a wrong label that is usual there")
     return "\n".join(lines)
 
 

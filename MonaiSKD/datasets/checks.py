@@ -51,7 +51,7 @@ def check_data(datalist: DataList, rule: CanonicalRule, *, near_duplicates: bool
         small=tuple(fact.case.path for fact in facts if min(fact.height, fact.width) < SMALL_SIDE),
         exact_duplicates=find_exact_duplicates((fact.sha256, fact.case) for fact in facts),
         near_duplicates=find_near_duplicates(facts) if near_duplicates else (),
-        divided_patients=find_divided_patients(datalist.cases),
+        divided_patients=find_divided_patients(fact.case for fact in facts),
         shortcuts=find_shortcuts(facts),
     )
 

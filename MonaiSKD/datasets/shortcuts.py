@@ -6,7 +6,6 @@ Intelligence 3, 610-619 (2021), shows why it matters: such a classifier fails at
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -29,7 +28,8 @@ class Shortcut:
         name: the property.
         balanced_accuracy: cross-validated over patients, in [0, 1].
         chance: the balanced accuracy of guessing, in [0, 1].
-        flagged: whether it is clearly above chance: by 0.15, and by three standard errors of guessing.
+        flagged: whether it is clearly above chance: by 0.15, and by three standard errors of guessing patient by
+            patient.
     """
 
     name: str
@@ -104,6 +104,8 @@ def _measure(
     predicted = cross_val_predict(tree, properties, labels, groups=patients, cv=folds)
     score = float(balanced_accuracy_score(labels, predicted))
     chance = 1 / len(set(labels))
-    # Of guessing: recalls of classes are independent, each with the variance of a binomial share.
-    error = chance * float(np.sqrt(sum(chance * (1 - chance) / count for count in Counter(labels).values())))
+    # Of guessing: recalls of classes are independent, each with the variance of a binomial share of its patients, since
+    # the images of one may be alike.
+    counts = [len(set(patients[labels == name])) for name in set(labels)]
+    error = chance * float(np.sqrt(sum(chance * (1 - chance) / count for count in counts)))
     return Shortcut(name, score, chance, flagged=score > chance + max(MARGIN, _STANDARD_ERRORS * error))

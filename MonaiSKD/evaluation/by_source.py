@@ -22,13 +22,13 @@ Pair = tuple[str, str]
 
 
 def usual_labels(pairs: Iterable[Pair]) -> set[Pair]:
-    """The labels that are at least as frequent at a source as among all images.
+    """The labels that are not clearly rarer at a source than among all images: at least half as frequent.
 
     Args:
         pairs: source and label of every image of the data set.
 
     Example:
-        >>> sorted(usual_labels([("clinic", "sick"), ("clinic", "sick"), ("clinic", "well"), ("web", "well")]))
+        >>> sorted(usual_labels([("clinic", "sick")] * 3 + [("clinic", "well")] + [("web", "well")] * 3))
         [('clinic', 'sick'), ('web', 'well')]
     """
     counts = Counter(pairs)
@@ -40,7 +40,7 @@ def usual_labels(pairs: Iterable[Pair]) -> set[Pair]:
     return {
         (source, label)
         for (source, label), count in counts.items()
-        if count * images >= of_source[source] * of_label[label]
+        if 2 * count * images >= of_source[source] * of_label[label]
     }
 
 
@@ -61,26 +61,27 @@ def metrics_by_source(predicted: Sequence[str], cases: Sequence[Case], among: Se
         ValueError: `predicted` and `cases` differ in length.
 
     Example:
-        >>> cases = [Case("1", "sick", source="a"), Case("2", "well", source="b"), Case("3", "well", source="a"),
-        ...          Case("4", "sick", source="a")]
-        >>> found = metrics_by_source(["sick", "well", "sick", "sick"], cases, cases)
+        >>> labels = ["sick"] * 3 + ["well"] + ["well"] * 6 + ["hurt"] * 2
+        >>> cases = [Case(str(n), label, source="ab"[n > 3]) for n, label in enumerate(labels)]
+        >>> found = metrics_by_source(["sick"] * 4 + labels[4:], cases, cases)
         >>> found["sources"]["a"], found["unusual"]
-        ({'n': 3, 'balanced_accuracy': 0.5}, {'n': 1, 'correct': 0, 'taken_for_usual': 1})
+        ({'n': 4, 'balanced_accuracy': 0.5}, {'n': 1, 'correct': 0, 'taken_for_usual': 1})
     """
     named = [(given, case.source, case.label) for given, case in zip(predicted, cases, strict=True) if case.source]
     if len({source for _, source, _ in named}) < 2:
         return None
-    usual = usual_labels((case.source, case.label) for case in among if case.source)
+    pairs = [(case.source, case.label) for case in among if case.source]
+    usual, several = usual_labels(pairs), len({label for _, label in pairs}) > 2
     given, sources, true = (np.array(column, dtype=object) for column in zip(*named, strict=True))
     expected = np.array([(source, label) in usual for _, source, label in named])
     taken = np.array([(source, guess) in usual for guess, source, _ in named])
 
-    def account(chosen: npt.NDArray[np.bool_]) -> dict[str, int]:
+    def account(chosen: npt.NDArray[np.bool_]) -> dict[str, int | None]:
         wrong = chosen & (given != true)
         return {
             "n": int(chosen.sum()),
             "correct": int((chosen & (given == true)).sum()),
-            "taken_for_usual": int((wrong & taken).sum()),
+            "taken_for_usual": int((wrong & taken).sum()) if several else None,
         }
 
     return {

@@ -97,3 +97,17 @@ def test_the_images_of_a_patient_are_judged_together() -> None:
 def test_too_little_to_say_anything(facts: list[Facts]) -> None:
     changed = [replace(fact, mean=number / 100) for number, fact in enumerate(facts)]
     assert find_shortcuts(changed) == ()
+
+
+@pytest.mark.parametrize(("patients", "flagged"), [(12, False), (120, True)])
+def test_a_score_of_few_patients_is_no_more_certain_for_their_many_images(patients: int, flagged: bool) -> None:
+    """The mean is right for five of six patients: of 6 in each class that is chance, of 60 it is not."""
+    facts = []
+    for number, fact in enumerate(plain(240)):
+        patient = number % patients
+        case = replace(fact.case, label="ab"[patient % 2], patient_id=f"p{patient}")
+        bright = (patient % 2 == 1) != (patient // 2 % 6 == 0)
+        facts.append(replace(fact, case=case, mean=0.8 if bright else 0.2))
+    found = only(facts)
+    assert found.balanced_accuracy == pytest.approx(5 / 6, abs=0.01)
+    assert found.flagged == flagged
