@@ -2,7 +2,7 @@
 
     python benchmarks/model_file.py --data DATA --runs RUNS
 
-DATA holds cxr, ct and mri as `<split>/<class>/*`; RUNS holds the run folders chest_xray, lung_ct and brain_mri. The
+DATA holds cxr, ct and mri with a manifest.csv each; RUNS holds the run folders chest_xray, lung_ct and brain_mri. The
 tables go to docs/benchmarks.md; the rows of a run that is absent stay as they are.
 """
 
@@ -24,6 +24,8 @@ from sklearn.metrics import roc_auc_score
 from torch.nn import functional
 
 import MonaiSKD
+from MonaiSKD import datasets
+from MonaiSKD.datasets import load_datalist
 from MonaiSKD.engines import TrainedModel, load_run
 from MonaiSKD.export import PRECISIONS, export
 from MonaiSKD.models.classifier import resize
@@ -39,25 +41,26 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Case:
-    """A run with its test images, as canonical pixels [1, 1, H, W] of their own size."""
+    """A run with its test images, as canonical pixels [1, 1, H, W] of their own size, and whose they are."""
 
     name: str
     run: Path
     model: TrainedModel
     images: list[np.ndarray]
     labels: np.ndarray
+    patients: list[str]
 
 
-def test_files(data: Path, modality: str) -> list[Path]:
-    return sorted(path for path in (data / FOLDERS[modality] / "test").glob("*/*") if path.is_file())
+def test_cases(data: Path, modality: str) -> list[datasets.Case]:
+    return load_datalist(data / FOLDERS[modality] / "manifest.csv").of("test")
 
 
 def load_case(data: Path, run: Path, modality: str) -> Case:
     model = load_run(run)
-    files = test_files(data, modality)
-    images = [read_image(path, RULES[modality]).pixels[None] for path in files]
-    labels = np.array([model.class_names.index(path.parent.name) for path in files])
-    return Case(modality, run, model, images, labels)
+    cases = test_cases(data, modality)
+    images = [read_image(case.path, RULES[modality]).pixels[None] for case in cases]
+    labels = np.array([model.class_names.index(case.label) for case in cases])
+    return Case(modality, run, model, images, labels, [case.sampled for case in cases])
 
 
 def answers(model: ModelFile, images: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -111,8 +114,10 @@ def deletion_row(case: Case, model: ModelFile, rng: np.random.Generator) -> list
             after = model.run(deleted.reshape(image.shape)).probabilities[0, labels[k]]
             falls[kind].append(float(probabilities[k, labels[k]] - after))
     difference = np.array(falls["heat"]) - np.array(falls["cells"])
-    draws = rng.choice(difference, (2000, len(difference))).mean(1)
-    low, high = np.percentile(draws, [2.5, 97.5])
+    _, patient = np.unique(case.patients, return_inverse=True)
+    count = patient.max() + 1
+    drawn = rng.multinomial(count, np.full(count, 1 / count), size=2000)[:, patient]
+    low, high = np.percentile(drawn @ difference / drawn.sum(1), [2.5, 97.5])
     means = [f"{np.mean(falls[kind]):.3f}" for kind in ("heat", "cells", "pixels", "other")]
     return [case.name, str(len(labels)), *means, f"{difference.mean():+.3f} ({low:+.3f} to {high:+.3f})"]
 
@@ -145,7 +150,7 @@ def atypical_kinds(case: Case, data: Path, rng: np.random.Generator) -> dict[str
     kinds = {}
     for other in FOLDERS:
         if other != case.name:
-            kinds[other] = [read_image(path, RULES[other]).pixels[None] for path in test_files(data, other)]
+            kinds[other] = [read_image(case.path, RULES[other]).pixels[None] for case in test_cases(data, other)]
     kinds["photographs"] = photographs()
     kinds["noise"] = noises(rng)
     kinds["blank"] = [np.full((1, 1, SIDE, SIDE), value, np.float32) for value in np.linspace(0, 1, 11)]
@@ -227,7 +232,7 @@ def main() -> None:
         ),
         "\nFall of the predicted probability when a fifth of the image takes the image's mean: by heat, at random in "
         "cells of the heat map's size, at random pixel by pixel, and by another image's heat; last the difference heat "
-        "- random cells with its 95 % bootstrap interval:\n",
+        "- random cells with its 95 % bootstrap interval over patients:\n",
         table(["model", "images", "by heat", "random cells", "random pixels", "other image's heat", "difference"],
               deletion),
         "\nAtypicality (float16 file): AUROC against the model's own test images, and the share beyond the shipped "

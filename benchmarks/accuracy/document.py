@@ -128,7 +128,7 @@ def line(measured: Measured, row: Row, data: str, fraction: int) -> list[str]:
 def epochs_to(records: Mapping[int, Record], reference: Mapping[int, Record]) -> str:
     """Epochs with labels until the validation AUC that the reference has at best, seed by seed: their median.
 
-    Where a seed never gets there, the number of those that do stands beside the median.
+    Where not all of the row's seeds get there and have a curve, the number of those that do stands beside the median.
     """
     curves = {
         seed: (record["validation_auc"], max(reference[seed]["validation_auc"]))
@@ -142,7 +142,7 @@ def epochs_to(records: Mapping[int, Record], reference: Mapping[int, Record]) ->
     if not reached:
         return f"none of {len(needed)}" if needed else ""
     text = f"{median(reached):g}"
-    return text if len(reached) == len(needed) else f"{text} ({len(reached)} of {len(needed)})"
+    return text if len(reached) == len(records) else f"{text} ({len(reached)} of {len(needed)})"
 
 
 def mean(values: Iterable[float]) -> str:

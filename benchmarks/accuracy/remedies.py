@@ -32,8 +32,16 @@ def cell(row: Row, reference: Row, data: str, records: Sequence[Record]) -> str:
         seeds = sorted(ours.keys() & others.keys())
         if seeds:
             said = " / ".join(points({seed: ours[seed] for seed in seeds}, others, split) for split in SPLITS)
-            found.append(f"{title}: {said} ({len(seeds)})")
+            found.append(
+                f"{title}: {said} ({counted([ours[seed] for seed in seeds], [others[seed] for seed in seeds])})"
+            )
     return "; ".join(found)
+
+
+def counted(ours: Sequence[Record], others: Sequence[Record]) -> str:
+    """How many seeds, and of how many the two networks were trained on different processors."""
+    mixed = sum(our["machine"] != other["machine"] for our, other in zip(ours, others, strict=True))
+    return f"{len(ours)}, {mixed} mixed" if mixed else f"{len(ours)}"
 
 
 def of_share(row: Row, data: str, share: int, records: Sequence[Record]) -> dict[int, Record]:

@@ -40,13 +40,22 @@ def section(records: Records, fraction: int) -> str:
     rows = list(dict.fromkeys(record["row"] for record in records))
     parts = [origin(records, f"robustness {' '.join(rows)} --data DATA --out RUNS --fraction {fraction}")]
     for data, title in TITLES.items():
-        found = [record for record in records if record["data"] == data]
+        found = on_common_seeds([record for record in records if record["data"] == data])
         if found:
             parts += [
                 f"**{title[0].upper()}{title[1:]}**, balanced accuracy: clean in %, below it the points lost",
                 harmed(found, rows),
             ]
     return "\n\n".join([*parts, "**Organ hidden, and nothing but the organ shown**", hidden(records, rows)])
+
+
+def on_common_seeds(records: Records) -> Records:
+    """Those of the seeds that all rows have, so that rows compare; all where no seed is common to them."""
+    seeds: dict[str, set[int]] = {}
+    for record in records:
+        seeds.setdefault(record["row"], set()).add(record["seed"])
+    common = set.intersection(*seeds.values()) if seeds else set()
+    return [record for record in records if record["seed"] in common] if common else records
 
 
 def origin(records: Records, command: str) -> str:
@@ -86,7 +95,8 @@ def hidden(records: Records, rows: list[str]) -> str:
             ("blanked", f"all but the {organ}"),
             ("only", f"{organ} only"),
         ):
-            asked = [record for record in records if (record["data"], record["corruption"]) == (data, condition)]
+            of_data = on_common_seeds([record for record in records if record["data"] == data])
+            asked = [record for record in of_data if record["corruption"] == condition]
             found = [of(asked, row) for row in rows]
             if any(found):
                 lines.append([TITLES[data], seen, f"{100 / classes:.1f} / 50.0", *map(pair, found)])

@@ -11,7 +11,7 @@ ROW, REFERENCE = load_row("skd-lite"), load_row("compensated-lite")
 def record(row, data, fraction, seed, val, test):
     cell = Cell(row, data, fraction, seed)
     return {
-        "cell": cell.key, "digest": cell.digest, "seed": seed,
+        "cell": cell.key, "digest": cell.digest, "seed": seed, "machine": "one",
         "val": {"macro_auc": val / 100}, "test": {"macro_auc": test / 100},
     }  # fmt: skip
 
@@ -26,6 +26,14 @@ def test_a_cell_says_each_share_on_the_seeds_that_both_have():
     # 2.0, 2.1 and 2.2 are surely above 0; 0, -1 and -2 are not surely below.
     assert remedies.cell(ROW, REFERENCE, "ct", records) == "25 %: **+2.1** / -1.0 (3); all: -1.0 / +1.0 (1)"
     assert remedies.cell(ROW, REFERENCE, "cxr", records) == ""
+
+
+def test_pairs_of_two_processors_are_counted():
+    records = [
+        *(record(ROW, "ct", 25, seed, 82, 70) for seed in range(2)),
+        record(REFERENCE, "ct", 25, 0, 80, 70), {**record(REFERENCE, "ct", 25, 1, 80, 70), "machine": "another"},
+    ]  # fmt: skip
+    assert remedies.cell(ROW, REFERENCE, "ct", records) == "25 %: +2.0 / +0.0 (2, 1 mixed)"
 
 
 def test_a_record_of_another_configuration_does_not_count():

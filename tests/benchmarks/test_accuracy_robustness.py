@@ -29,6 +29,16 @@ def test_losses_are_paired_by_network():
     assert lost(records, [("blur", 1), ("jpeg", 7)]) is None
 
 
+def test_rows_are_compared_on_the_seeds_that_all_have():
+    records = [
+        record(0, "clean", None, 0.8), record(1, "clean", None, 0.6), record(2, "clean", None, 0.1),
+        record(1, "clean", None, 0.7, "random-lite"), record(2, "clean", None, 0.9, "random-lite"),
+    ]  # fmt: skip
+    assert "| clean, % (seeds) | 35.0 (2) | 80.0 (2) |" in section(records, 100)
+    apart = [records[0], records[4]]
+    assert "| clean, % (seeds) | 80.0 (1) | 90.0 (1) |" in section(apart, 100)
+
+
 def test_section_shows_what_is_measured_and_leaves_the_rest_empty():
     other = "random-lite"
     records = [
