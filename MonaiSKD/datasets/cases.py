@@ -90,6 +90,18 @@ class DataList:
         found = Counter(case.label for case in self.of(split))
         return {name: found[name] for name in self.class_names}
 
+    def means(self, split: str, training_data: str) -> bool:
+        """Whether a split holds here what it held in a training: it is given, or drawn from the very same data.
+
+        Args:
+            split: "train", "val" or "test".
+            training_data: the fingerprint of what was trained on (see :meth:`sha256`).
+
+        Raises:
+            SKDError: a file cannot be read.
+        """
+        return split not in self.drawn or self.sha256() == training_data
+
     def sha256(self) -> str:
         """A fingerprint of the data: every file's content with its class and split, wherever the files lie.
 

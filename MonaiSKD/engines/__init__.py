@@ -12,7 +12,7 @@ from MonaiSKD.engines.precision import AutocastInferer, resolve_device, resolve_
 from MonaiSKD.engines.predictions import SavePredictions
 from MonaiSKD.engines.progress import Progress
 from MonaiSKD.engines.recipe import check_recipe, check_settings
-from MonaiSKD.engines.runfolder import TrainedModel, load_run, load_weights
+from MonaiSKD.engines.runfolder import TrainedModel, held_out_items, load_run, load_weights
 from MonaiSKD.engines.stages import Stage, parameter_groups, supervised_stage, warmup_cosine
 from MonaiSKD.engines.validation import ValidationScore
 
@@ -36,6 +36,7 @@ __all__ = [
     "check_settings",
     "eval_loader",
     "feature_stage",
+    "held_out_items",
     "initialise_students",
     "load_run",
     "load_weights",

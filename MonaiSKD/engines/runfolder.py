@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
 import pickle
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from MonaiSKD.datasets import DataList
 from MonaiSKD.engines.checkpoint import save_state
 from MonaiSKD.errors import SKDError
 from MonaiSKD.files import read_json, write_json
@@ -23,6 +26,7 @@ MODEL_FILE, CONFIG, METRICS, PLAN = "model.onnx", "config.json", "metrics.json",
 RUN, CHECKPOINTS = "run.json", "checkpoints"
 REPORT, SUMMARY = "report.html", "summary.png"
 
+_LOG = logging.getLogger(__name__)
 # What the fingerprints in run.json are of.
 _OTHER = {
     "data": "other images, classes or splits",
@@ -93,12 +97,31 @@ def save_model(folder: str | Path, network: Classifier) -> None:
     save_state(Path(folder) / MODEL, {key: value.cpu().contiguous() for key, value in network.state_dict().items()})
 
 
-def load_weights(network: Classifier, path: str | Path) -> None:
+def load_weights(
+    network: Classifier,
+    path: str | Path,
+    *,
+    student: str | None = None,
+    class_names: Sequence[str] | None = None,
+    modality: str | None = None,
+) -> None:
     """Load a `model.pt` strictly, without unpickling anything but tensors.
 
+    Weights fit networks of another image size, and classes of another order or meaning, without a word. So a file in a
+    run folder is held to what :data:`CONFIG` says there; of one that lies elsewhere nothing is known.
+
+    Args:
+        network: what takes the weights; its image size is compared.
+        path: the file.
+        student: the timm name of the network's backbone; compared where given, as are the next two.
+        class_names: what the logits stand for, in order.
+        modality: the canonical-image rule of the images to come.
+
     Raises:
-        SKDError: the file is absent, holds more than tensors, or does not fit the network.
+        SKDError: the file is absent, holds more than tensors, does not fit the network, or was trained as another.
     """
+    settings = {"modality": modality, "student": student, "image_size": network.image_size}
+    _refuse_others(path, {**settings, "class_names": None if class_names is None else list(class_names)})
     try:
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     except FileNotFoundError as error:
@@ -108,6 +131,54 @@ def load_weights(network: Classifier, path: str | Path) -> None:
     except (RuntimeError, OSError, TypeError, AttributeError, EOFError) as error:
         reason = str(error).splitlines()[0]
         raise SKDError(path, f"does not fit the network ({reason})", "Use the model.pt of the same run") from error
+
+
+def _refuse_others(path: str | Path, settings: Mapping[str, Any]) -> None:
+    contract = _contract_beside(path)
+    differing = [name for name, value in settings.items() if value is not None and contract.get(name, value) != value]
+    if not differing:
+        return
+    told = "; ".join(f"{name} {contract[name]!r}, not {settings[name]!r}" for name in differing)
+    options = [f"--{name}={shlex.quote(_plain(contract[name]))}" for name in differing]
+    remedy = f"Give {' '.join(options)} (in evaluation --recipe#student and --recipe#image_size)"
+    if "modality" in differing:
+        remedy = f"Use a bundle for {contract['modality']}"
+    raise SKDError(path, f"was trained with {told}", remedy)
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _contract_beside(path: str | Path) -> Mapping[str, Any]:
+    """What a run says of its weights; nothing for weights that lie elsewhere."""
+    file = Path(path).parent / CONFIG
+    config = read_json(file) if file.is_file() else None
+    contract = config.get("contract") if isinstance(config, dict) else None  # other programs' files are called so, too
+    return contract if isinstance(contract, dict) else {}
+
+
+def held_out_items(datalist: DataList, path: str | Path) -> list[dict[str, Any]]:
+    """The items of the test split, to measure the weights at `path` with (see :meth:`DataList.items`).
+
+    A split that was drawn is a test split only of what was trained on the very same data, divided by the same seed.
+    Anything else is refused where the run beside the weights says so; where there is none, the log says what is open.
+
+    Raises:
+        SKDError: see above.
+    """
+    known = _contract_beside(path).get("training_data_sha256")
+    if known is not None and not datalist.means("test", known):
+        cause = "they give no test split, and one drawn from them may hold images that the model was trained on"
+        remedy = "Give the splits, or for the training's own images its --recipe#seed"
+        raise SKDError("the images", cause, remedy)
+    if known is None and "test" in datalist.drawn:
+        _LOG.warning(
+            "The images give no test split. One was drawn from them, and %s may have been trained on its images: the "
+            "figures hold only if it was not.",
+            path,
+        )
+    return datalist.items("test")
 
 
 def load_run(path: str | Path) -> TrainedModel:

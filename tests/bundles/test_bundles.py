@@ -1,6 +1,7 @@
 """Each bundle is what MONAI's own commands expect, and differs from the others only where its modality does."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -127,8 +128,16 @@ def trained(tmp_path_factory) -> Path:
     return folder
 
 
-def monai_run(config: str | list[str], out: Path, **options: object) -> None:
-    bundle = ROOT / "brain_mri_classification"
+def monai_run(config: str | list[str], out: Path, **options: object) -> str:
+    done = monai_ended(config, out, **options)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def monai_ended(
+    config: str | list[str], out: Path, modality: str = "brain_mri", **options: object
+) -> subprocess.CompletedProcess[str]:
+    bundle = ROOT / f"{modality}_classification"
     names = [config] if isinstance(config, str) else config
     arguments = [f"--{key}={value}" for key, value in options.items()]
     command = [
@@ -136,8 +145,7 @@ def monai_run(config: str | list[str], out: Path, **options: object) -> None:
         "--meta_file", str(bundle / "configs" / "metadata.json"), "--bundle_root", str(bundle),
         f"--output_dir={out}", *arguments,
     ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
 
 def options_of(trained: Path) -> dict:
@@ -173,6 +181,41 @@ def test_monai_bundle_run_infers(trained, tmp_path):
         values = [float(value) for value in probabilities]
         assert sum(values) == pytest.approx(1, abs=1e-4)
         assert values[names.index(label)] == max(values)  # printed to six places, two may be equal
+
+
+def test_evaluation_of_weights_of_another_image_size_or_class_order_is_refused(trained, tmp_path):
+    """They would fit, and the figures be those of something else."""
+    options = options_of(trained)
+    options["class_names"] = options["class_names"][::-1]
+    done = monai_ended(["train.json", "evaluate.json"], tmp_path, dataset_dir=str(trained / "data"), **options)
+    assert done.returncode != 0
+    *_, last = done.stderr.splitlines()
+    assert f"{options['model']}: was trained with image_size 32, not 112; class_names [" in done.stderr, last
+    assert "--image_size=32 --class_names='[" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_inference_of_weights_of_another_bundle_is_refused(trained, tmp_path):
+    images = str(trained / "data" / "test")
+    done = monai_ended("inference.json", tmp_path, "lung_ct", dataset_dir=images, image_size=32, **options_of(trained))
+    assert done.returncode != 0
+    assert "was trained with modality 'brain_mri', not 'lung_ct'. Use a bundle for brain_mri" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_evaluation_on_a_drawn_test_split_says_what_is_not_known_and_refuses_what_is(trained, tmp_path):
+    for image in (trained / "data").glob("*/*/*.png"):
+        (tmp_path / "undivided" / image.parent.name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(image, tmp_path / "undivided" / image.parent.name / f"{image.parent.parent.name}_{image.name}")
+    options = {"dataset_dir": str(tmp_path / "undivided"), **options_of(trained), "recipe#image_size": 32}
+    evaluation = ["train.json", "evaluate.json"]
+    done = monai_ended(evaluation, tmp_path / "refused", **options)
+    assert done.returncode != 0
+    assert "the images: they give no test split, and one drawn from them may hold images" in done.stderr
+    weights = Path(shutil.copy(trained / "run" / "model.pt", tmp_path))
+    told = monai_run(evaluation, tmp_path / "told", **{**options, "model": str(weights)})
+    assert f"The images give no test split. One was drawn from them, and {weights} may have been trained" in told
+    assert (tmp_path / "told" / "metrics.csv").is_file()
 
 
 def test_ckpt_export_gives_a_torchscript_that_answers_alike(trained, tmp_path):

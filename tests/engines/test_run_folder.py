@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from MonaiSKD.bundle import find_bundle, run_training
+from MonaiSKD.datasets import load_datalist
 from MonaiSKD.engines.recipe import decisive
-from MonaiSKD.engines.runfolder import claim, save_model
+from MonaiSKD.engines.runfolder import claim, held_out_items, load_weights, save_model
 from MonaiSKD.errors import SKDError
 from MonaiSKD.models import Classifier
 
@@ -113,6 +114,35 @@ def test_one_factor_of_augmentation_is_what_it_was_when_it_was_noted(tmp_path):
     claim(tmp_path, {"augmentation": decisive({"augmentation": [1.0, 0.0]})["augmentation"]})
     with pytest.raises(SKDError, match=r"augmentation \[1.0, 0.0\] instead of \[1.0, 1.0\]"):
         claim(tmp_path, {"augmentation": decisive({"augmentation": 1.0})["augmentation"]})
+
+
+def test_weights_of_a_run_are_loaded_as_what_they_were_trained_as(run, options, tmp_path):
+    names = options["class_names"]
+    as_trained = {"student": "tf_efficientnet_lite_xs", "class_names": names, "modality": "brain_mri"}
+    network = Classifier("tf_efficientnet_lite_xs", len(names), 32)
+    load_weights(network, run / "model.pt", **as_trained)
+    for changed, told in (
+        ({"student": "efficientnet_lite0"}, "--student=tf_efficientnet_lite_xs"),
+        ({"class_names": names[::-1]}, rf"--class_names='\[\"{names[0]}\", "),
+        ({"modality": "lung_ct"}, "Use a bundle for brain_mri"),
+    ):
+        with pytest.raises(SKDError, match=told):
+            load_weights(network, run / "model.pt", **{**as_trained, **changed})
+    with pytest.raises(SKDError, match=r"image_size 32, not 64. Give --image_size=32 .in evaluation --recipe#"):
+        load_weights(Classifier("tf_efficientnet_lite_xs", len(names), 64), run / "model.pt", **as_trained)
+    shutil.copy(run / "model.pt", tmp_path)
+    (tmp_path / "config.json").write_text('["of another program"]')
+    load_weights(network, tmp_path / "model.pt", student="x", class_names=["y"], modality="z")
+
+
+def test_a_drawn_test_split_is_measured_where_the_training_had_the_same(run, images, caplog):
+    same, other = (load_datalist(images, seed=seed) for seed in (0, 1))
+    assert held_out_items(same, run / "model.pt") == same.items("test")
+    with pytest.raises(SKDError, match=r"no test split.*recipe#seed"):
+        held_out_items(other, run / "model.pt")
+    assert not caplog.messages
+    assert held_out_items(other, images / "model.pt") == other.items("test")
+    assert "figures hold only if it was not" in caplog.text
 
 
 def test_other_weights_end_the_model_file_of_those_before(tmp_path):
