@@ -10,9 +10,10 @@ import pytest
 import torch
 from monai.bundle import ConfigWorkflow, ckpt_export, verify_metadata, verify_net_in_out
 
-from MonaiSKD.bundle import find_bundle, list_bundles
+from MonaiSKD.bundle import find_bundle, list_bundles, prepare_training
 from MonaiSKD.datasets.phantoms import write_phantoms
 from MonaiSKD.engines import load_weights
+from MonaiSKD.errors import SKDError
 from MonaiSKD.models import Classifier
 
 ROOT = Path(__file__).parents[2] / "bundles"
@@ -116,6 +117,40 @@ def test_configurations_define_no_functions_of_their_own():
             text = (bundle / "configs" / name).read_text()
             assert "lambda" not in text
             assert "exec" not in text
+
+
+def test_monai_loads_the_network_wherever_the_working_directory_is(bundle, tmp_path):
+    """`load` cannot say where a bundle lies, so neither data nor weights may be read before `run`."""
+    code = (
+        "from monai.bundle import load\n"
+        "for kind in ('train', 'inference'):\n"
+        f"    print(load('{bundle.name}', bundle_dir='{bundle.parent}', workflow_type=kind).temperature)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    stored = torch.load(bundle / "models" / "model.pt", weights_only=True)["temperature"]
+    assert done.stdout.count(str(stored)) == 2
+
+
+@pytest.mark.parametrize("part", ["pipeline", "train#dataset", "train#trainer"])
+def test_nothing_that_trains_can_be_made_of_leaking_images(part, bundle, tmp_path):
+    modality = bundle.name.removesuffix("_classification")
+    write_phantoms(tmp_path / "data", modality, per_class=(4, 2, 2), size=64)
+    picture, *_ = sorted((tmp_path / "data" / "train").glob("*/*.*"))
+    shutil.copy(picture, tmp_path / "data" / "test" / picture.parent.name / f"again_{picture.name}")
+    classes = sorted(path.name for path in (tmp_path / "data" / "train").iterdir())
+    # The leak is told before a teacher is looked for.
+    options = {"teacher": "of nobody", "dataset_dir": str(tmp_path / "data"), "output_dir": str(tmp_path / "run")}
+    workflow = prepare_training(find_bundle(modality), {**options, "class_names": classes, "image_size": 32})
+    workflow.initialize()
+    with pytest.raises(RuntimeError) as caught:
+        workflow.parser.get_parsed_content(part)
+    error = caught.value
+    while error.__cause__ is not None:
+        error = error.__cause__
+    assert isinstance(error, SKDError)
+    assert "is the same picture as" in error.cause
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.fixture(scope="module")
