@@ -12,7 +12,7 @@ from MonaiSKD.datasets.cases import Case, Split
 from MonaiSKD.datasets.patients import names_nobody
 from MonaiSKD.errors import SKDError
 from MonaiSKD.files import read_json
-from MonaiSKD.reading import IMAGE_SUFFIXES, is_image_name
+from MonaiSKD.reading import IMAGE_SUFFIXES, is_image
 
 SPLIT_NAMES: dict[str, Split] = {
     "train": "train",
@@ -23,6 +23,7 @@ SPLIT_NAMES: dict[str, Split] = {
     "test": "test",
     "testing": "test",
 }
+IMAGE_KINDS = f"{', '.join(IMAGE_SUFFIXES)}, or DICOM under any name"
 _SHOWN = 3
 _FIELDS = ("path", "label", "split", "patient_id", "source")
 _ALSO_CALLED = {"patient_id": ("patientid", "patient", "subject_id", "subjectid", "subject"), "source": ("repository",)}
@@ -52,8 +53,8 @@ def read_source(where: Path) -> tuple[Case, ...]:
 
 def _read_folder(where: Path) -> Iterator[Case]:
     inside = _visible_folders(where)
-    if not any(is_image_name(file) for file in where.rglob("*")):
-        raise SKDError(where, "holds no images", f"Put files ({', '.join(IMAGE_SUFFIXES)}) in <class>/ folders")
+    if not any(is_image(file) for file in where.rglob("*")):
+        raise SKDError(where, "holds no images", f"Put files ({IMAGE_KINDS}) in <class>/ folders")
     splits = [folder for folder in inside if folder.name.lower() in SPLIT_NAMES]
     if not splits:
         yield from _read_classes(where, None)
@@ -91,8 +92,8 @@ def _visible_folders(where: Path) -> list[Path]:
 
 
 def image_names(where: Path, *, deep: bool) -> list[Path]:
-    """The image files of a folder (with `deep` also of those below it), sorted; told by their suffix."""
-    return sorted(file for file in where.glob("**/*" if deep else "*") if is_image_name(file) and file.is_file())
+    """The image files of a folder (with `deep` also of those below it), sorted."""
+    return sorted(file for file in where.glob("**/*" if deep else "*") if is_image(file))
 
 
 def _read_csv(where: Path) -> Iterator[Case]:

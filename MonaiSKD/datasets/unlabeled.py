@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from MonaiSKD.datasets.sources import image_names
+from MonaiSKD.datasets.sources import IMAGE_KINDS, image_names
 from MonaiSKD.errors import SKDError
 
 UNLABELED = -1
@@ -21,7 +21,7 @@ def image_items(where: str | Path) -> list[dict[str, Any]]:
     path = Path(where)
     files = [path] if path.is_file() else image_names(path, deep=True) if path.is_dir() else []
     if not files:
-        raise SKDError(where, "there are no images", "Name an image or a folder of images")
+        raise SKDError(where, "there are no images", f"Name an image or a folder of images ({IMAGE_KINDS})")
     return [{"image": str(file), "label": UNLABELED, "patient_id": None} for file in files]
 
 

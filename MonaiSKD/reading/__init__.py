@@ -4,7 +4,7 @@ from MonaiSKD.reading.canonical import RULES, CanonicalRule, Modality, canonical
 from MonaiSKD.reading.image import Identity, Image, Instance, Series
 from MonaiSKD.reading.reader import IMAGE_SUFFIXES, is_image_name, read_image
 from MonaiSKD.reading.series import read_series
-from MonaiSKD.reading.sources import Source, find_sources
+from MonaiSKD.reading.sources import Source, find_sources, is_image
 from MonaiSKD.reading.volume_node import from_volume_array, from_volume_node
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "find_sources",
     "from_volume_array",
     "from_volume_node",
+    "is_image",
     "is_image_name",
     "read_image",
     "read_series",

@@ -20,6 +20,7 @@ from MonaiSKD.reading.nifti import NIFTI_SUFFIXES
 from MonaiSKD.reading.opening import is_dangling, is_folder, is_plain, open_plain, real_path
 from MonaiSKD.reading.own import is_own
 from MonaiSKD.reading.raster import RASTER_SUFFIXES
+from MonaiSKD.reading.reader import is_image_name
 
 DICOM_SUFFIXES = (".dcm", ".dicom")
 _BY_NAME = (*RASTER_SUFFIXES, *NIFTI_SUFFIXES, *ITK_SUFFIXES, *DICOM_SUFFIXES)
@@ -44,6 +45,32 @@ class Source:
     slices: tuple[Slice, ...] = ()
     warnings: tuple[str, ...] = ()
     error: SKDError | None = None
+
+
+def is_image(path: str | os.PathLike[str]) -> bool:
+    """Whether a file of a folder counts as one that :func:`~MonaiSKD.reading.reader.read_image` reads.
+
+    It does by its name; under any name that is not another format's, as DICOM by its content, as in
+    :func:`find_sources`: exports are called IM0001 or by a UID.
+
+    Example:
+        >>> import tempfile
+        >>> file = Path(tempfile.mkdtemp()) / "1.2.840.113"
+        >>> _ = file.write_bytes(bytes(128) + b"DICM")
+        >>> is_image(file)
+        True
+    """
+    file = Path(path)
+    if not is_plain(file):
+        return False
+    name = file.name.lower()
+    if is_image_name(file) or name.startswith(".") or name.endswith(_BY_NAME):
+        return is_image_name(file)
+    try:
+        head = _head(file)
+    except (OSError, SKDError):  # what it is, nobody can know
+        return False
+    return looks_like_dicom(head) and not is_dicomdir(head) and not is_own(head)
 
 
 def find_sources(

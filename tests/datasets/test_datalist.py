@@ -6,10 +6,26 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
+from reading.handmade import header, save
 
 from MonaiSKD.datasets import SPLITS, load_datalist
 from MonaiSKD.errors import SKDError
+
+
+def test_dicom_without_suffix_is_labelled_and_its_patients_are_known(tmp_path: Path) -> None:
+    for number in range(12):
+        dataset = header("CR")
+        dataset.PatientID = f"p{number // 2}"
+        folder = tmp_path / ("ab"[number % 4 // 2])
+        folder.mkdir(exist_ok=True)
+        pixels = np.random.default_rng(number).integers(0, 4000, (8, 8), dtype=np.uint16)
+        save(folder / f"1.2.840.{number}", pixels, dataset)
+    data = load_datalist(tmp_path)
+    assert len(data.cases) == 12
+    assert len({case.patient_id for case in data.cases}) == 6
+    assert all(len({case.split for case in data.cases if case.patient_id == f"patient {n}"}) == 1 for n in range(1, 7))
 
 
 @pytest.mark.parametrize(
