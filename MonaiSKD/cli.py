@@ -8,6 +8,7 @@ interrupted; 143 ended by SIGTERM, in the same order.
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import os
 import sys
@@ -20,6 +21,8 @@ from MonaiSKD.ending import Terminated, ending_in_order
 from MonaiSKD.errors import SKDError
 
 INTERRUPTED, TERMINATED = 130, 143
+# How a stream may treat what its encoding lacks without an error; surrogateescape is for names of files alone.
+_LENIENT = ("backslashreplace", "ignore", "namereplace", "replace", "xmlcharrefreplace")
 
 
 def run() -> NoReturn:
@@ -49,10 +52,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _open_streams() -> None:
-    """Let a closed standard stream (`>&-`) lead nowhere; else it is none, and the next file opened takes its number."""
+    """Let a closed standard stream (`>&-`) lead nowhere, and what an encoding lacks be written as an escape.
+
+    A closed one is none, and the next file opened would take its number. Names of files and classes may hold anything.
+    """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, errors="backslashreplace"))  # noqa: PTH123, SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors not in _LENIENT:
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _run(options: argparse.Namespace) -> int:

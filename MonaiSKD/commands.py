@@ -34,7 +34,7 @@ def classify(options: argparse.Namespace) -> int:
     if not paths:
         raise SKDError(lists[0], "lists no path", "Give a text file in UTF-8, one path a line", code="not_found")
     if options.json and isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8")
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
     names = ("json", "csv", "heatmaps", "heatmap_format", "sr", "report", "explain", "identify")
     wishes = Wishes(**{name: getattr(options, name) for name in names})
     model = find_model(options.model)
