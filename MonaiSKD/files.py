@@ -174,6 +174,18 @@ def check_writable(folder: str | os.PathLike[str]) -> None:
             pass
 
 
+def refuse_undecoded(name: str, thing: object, remedy: str) -> None:
+    """Refuse a name that must be written as text and has bytes that are not UTF-8, which Python keeps as surrogates.
+
+    Raises:
+        SKDError: it has.
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise SKDError(thing, "its name is not UTF-8", remedy) from error
+
+
 def _mask() -> int:
     """The process's file mode creation mask, which can be read only by setting it: two threads must not interleave."""
     with _MASK_LOCK:
@@ -183,10 +195,13 @@ def _mask() -> int:
 
 
 def write_json(path: str | os.PathLike[str], data: Any) -> None:
-    """Write `data` as indented UTF-8 JSON, whole or not at all (see :func:`atomic_path`)."""
+    """Write `data` as indented UTF-8 JSON, whole or not at all (see :func:`atomic_path`).
+
+    Bytes of a path that are not UTF-8, which Python keeps as surrogates, become JSON's escapes of these.
+    """
     text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     with atomic_path(path) as beside:
-        beside.write_text(text, encoding="utf-8")
+        beside.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:

@@ -11,7 +11,7 @@ from MonaiSKD.bundle import find_bundle, literal, run_training
 from MonaiSKD.datasets import SPLITS, load_datalist
 from MonaiSKD.errors import SKDError
 from MonaiSKD.evaluating import metrics_table
-from MonaiSKD.files import check_writable, read_json
+from MonaiSKD.files import check_writable, read_json, refuse_undecoded
 from MonaiSKD.reading import Modality
 
 
@@ -42,6 +42,7 @@ def train(
     found = find_bundle(bundle)
     if Path(data).is_dir() and Path(out).resolve().is_relative_to(Path(data).resolve()):
         raise SKDError(out, f"lies in the folder of the images, {data}", "Use a folder outside it")
+    refuse_undecoded(str(Path(out).resolve()), out, "Rename it, or use another folder")  # TensorBoard takes no other
     chosen: dict[str, Any] = {
         "dataset_dir": literal(str(Path(data).resolve())),
         "output_dir": literal(str(Path(out).resolve())),

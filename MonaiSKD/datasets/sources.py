@@ -11,7 +11,7 @@ from typing import Any, TextIO
 from MonaiSKD.datasets.cases import Case, Split
 from MonaiSKD.datasets.patients import names_nobody
 from MonaiSKD.errors import SKDError
-from MonaiSKD.files import read_json
+from MonaiSKD.files import read_json, refuse_undecoded
 from MonaiSKD.reading import IMAGE_SUFFIXES, is_image
 
 SPLIT_NAMES: dict[str, Split] = {
@@ -78,6 +78,7 @@ def _read_classes(where: Path, split: Split | None) -> Iterator[Case]:
             raise SKDError(folder, "holds images in folders of its own", "Put them directly in the class folder")
         if not names:
             raise SKDError(folder, "holds no images", "Add images of this class, or remove the folder")
+        refuse_undecoded(folder.name, folder, "Rename it")
         yield from (Case(str(file), folder.name, split) for file in names)
 
 
@@ -197,6 +198,7 @@ def _located(where: Path, path: str, place: str) -> str:
 def _labelled(where: Path, label: str, place: str) -> str:
     if not label:
         raise SKDError(where, f"{place} has a blank label", "Write the class of the image, or remove the entry")
+    refuse_undecoded(label, f"{where}, {place}, label {label!r}", "Rename it")
     return label
 
 

@@ -79,7 +79,7 @@ def check_settings(title: Any, model: Any, modality: Any, device: Any, val_inter
         SKDError: one has a value that it cannot have.
     """
     rules: dict[str, _Rule] = {
-        "title": (lambda value: isinstance(value, str), "a text"),
+        "title": (_is_text, "a text in UTF-8"),
         "model": (_names_a_model, 'texts for both, as in {"name": "mine", "version": "1.0"}'),
         "modality": (list(RULES).__contains__, _either(list(RULES))),
         "device": (lambda value: isinstance(value, torch.device), "--device, or $engines.resolve_device('cpu')"),
@@ -123,8 +123,8 @@ def _rules() -> dict[str, _Rule]:
         rules[name] = (values.__contains__, _either(values))
     rules |= dict.fromkeys(_SWITCHES, (lambda value: isinstance(value, bool), "true or false"))
     rules |= dict.fromkeys(_NAMES, (lambda value: isinstance(value, str), "a name"))
-    rules |= dict.fromkeys(_PATHS, (lambda value: value is None or isinstance(value, str), "a path, or null"))
-    rules["cache_dir"] = (_takes_files, "a folder, or null")
+    rules |= dict.fromkeys(_PATHS, (lambda value: value is None or _is_text(value), "a path, or null (names in UTF-8)"))
+    rules["cache_dir"] = (_takes_files, "a folder, or null (names in UTF-8)")
     rules["augmentation"] = (_strengthens, "a number in [0, inf), or two: for rotation and height, and for width")
     rules["selection"] = (_selects, "; ".join(f"{name}: {_either(values)}" for name, values in _SELECTION.items()))
     return rules
@@ -139,12 +139,17 @@ def _lies_in(interval: str, kind: Any, value: Any) -> bool:
     )
 
 
+def _is_text(value: Any) -> bool:
+    """Whether reports can say it; bytes of a name that are not UTF-8 are kept as surrogates, which no file takes."""
+    return isinstance(value, str) and value == value.encode(errors="ignore").decode()
+
+
 def _takes_files(value: Any) -> bool:
-    return value is None or (isinstance(value, str) and (Path(value).is_dir() or not Path(value).exists()))
+    return value is None or (_is_text(value) and (Path(value).is_dir() or not Path(value).exists()))
 
 
 def _names_a_model(value: Any) -> bool:
-    return isinstance(value, Mapping) and all(isinstance(value.get(part), str) for part in ("name", "version"))
+    return isinstance(value, Mapping) and all(_is_text(value.get(part)) for part in ("name", "version"))
 
 
 def _strengthens(value: Any) -> bool:
