@@ -69,7 +69,17 @@ def writing(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def _unwritable(path: str | os.PathLike[str], error: OSError) -> SKDError:
-    return SKDError(path, f"cannot be written ({error.strerror or error})", "Choose another folder")
+    return SKDError(path, f"cannot be written ({_words(error)})", "Choose another folder")
+
+
+def _words(error: OSError) -> str:
+    """The system's own: pydicom raises its errors anew, with a traceback for words."""
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, OSError) and link.strerror:
+            return link.strerror
+        link = link.__cause__ or link.__context__
+    return str(error)
 
 
 def output_file(path: str | os.PathLike[str], kept: Iterable[str | os.PathLike[str]] = ()) -> Path:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import BasicTextSRStorage, ExplicitVRLittleEndian
 
 from MonaiSKD.errors import SKDError
 from MonaiSKD.files import atomic_path, output_file, read_json, run_files
+from MonaiSKD.reporting.dicom_common import save
 
 PROC = Path("/proc")
 
@@ -30,6 +35,31 @@ def refused(tmp_path):
         return str(refusal.value)
 
     return refused
+
+
+def test_a_full_disk_is_told_in_the_systems_words_alone(tmp_path):
+    """pydicom raises what it meets anew, with a traceback as its text, where the end of the file still fits."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = shutil.which("mount") and subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], capture_output=True
+    )
+    if not mounted or mounted.returncode:
+        pytest.skip("a small file system can only be mounted by root on Linux")
+    report = Dataset()
+    report.file_meta = FileMetaDataset()
+    report.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    report.SOPClassUID, report.SOPInstanceUID = BasicTextSRStorage, "1.2.3"
+    report.ContentSequence = [Dataset() for _ in range(30)]
+    for item in report.ContentSequence:
+        item.TextValue = "x" * 500
+    try:
+        (disk / "others").write_bytes(bytes(56 * 1024))
+        with pytest.raises(SKDError) as refusal:
+            save(report, disk)
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+    assert refusal.value.cause == "cannot be written (No space left on device)"
 
 
 def test_an_output_may_be_new_or_replace_a_file_and_its_folder_is_made(tmp_path):
