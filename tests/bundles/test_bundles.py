@@ -15,6 +15,7 @@ from MonaiSKD.datasets.phantoms import write_phantoms
 from MonaiSKD.engines import load_weights
 from MonaiSKD.errors import SKDError
 from MonaiSKD.models import Classifier
+from MonaiSKD.reading import IMAGE_SUFFIXES
 
 ROOT = Path(__file__).parents[2] / "bundles"
 BUNDLES = sorted(ROOT.glob("*_classification"))
@@ -47,6 +48,12 @@ def test_the_files_that_the_model_zoo_asks_for_are_there(bundle):
     metadata = read(bundle, "metadata.json")
     assert metadata["version"] in metadata["changelog"]
     assert all(value for value in metadata["required_packages_version"].values())
+
+
+def test_the_metadata_names_the_formats_that_are_read(bundle):
+    called = {"dcm": "dicom", "jpg": "jpeg", "tif": "tiff", "nii": "nifti", "nii.gz": "nifti"}
+    read_here = {called.get(suffix[1:], suffix[1:]) for suffix in IMAGE_SUFFIXES}
+    assert set(read(bundle, "metadata.json")["data_type"].split(", ")) == read_here
 
 
 def test_the_metadata_fits_the_schema(bundle, shared, tmp_path):
