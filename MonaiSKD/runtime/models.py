@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 
 from MonaiSKD.bundle import Bundle, list_bundles
 from MonaiSKD.errors import SKDError
@@ -29,7 +30,7 @@ def find_model(model: str | os.PathLike[str]) -> Path:
             return folder / MODEL_NAME
     bundles = {bundle.name: bundle for bundle in list_bundles()}
     if path.is_dir() and str(model) not in bundles:  # a folder of data may be called as a bundle is
-        remedy = f"Write one with: monai-skd export {path} --out {path / MODEL_NAME}"
+        remedy = f"Write one with: monai-skd export {quote(str(path))} --out {quote(str(path / MODEL_NAME))}"
         raise SKDError(path, f"the folder holds no {MODEL_NAME}", remedy, code="not_found")
     return _of_bundle(str(model), bundles)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 import pytest
 
@@ -57,6 +58,13 @@ def test_a_folder_without_a_model_says_how_to_write_one(tmp_path):
     refused = refusal(tmp_path)
     assert "holds no model.onnx" in refused.cause
     assert refused.remedy == f"Write one with: monai-skd export {tmp_path} --out {tmp_path / 'model.onnx'}"
+
+
+def test_the_command_that_writes_one_can_be_pasted_whatever_the_folder_is_called(tmp_path):
+    folder = tmp_path / "my run; $HOME"
+    folder.mkdir()
+    command = refusal(folder).remedy.removeprefix("Write one with: ")
+    assert shlex.split(command) == ["monai-skd", "export", str(folder), "--out", str(folder / "model.onnx")]
 
 
 def test_a_short_name_stands_for_the_model_in_the_bundle(bundle):
