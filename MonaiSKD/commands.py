@@ -79,14 +79,15 @@ def export(options: argparse.Namespace) -> None:
 def train(options: argparse.Namespace) -> None:
     """Train, or go on with what was interrupted; print the metrics."""
     from MonaiSKD.bundle import literal
-    from MonaiSKD.training import train
+    from MonaiSKD.training import add_once, train
 
     chosen: dict[str, Any] = dict(_setting(text) for text in options.set)
-    for name in ("student", "image_size", "epochs", "seed", "unlabeled"):
-        if getattr(options, name) is not None:
-            chosen[name] = literal(getattr(options, name))  # a folder may be called as an expression begins
+    for name in ("student", "image_size", "epochs", "seed", "unlabeled", "quiet"):
+        value = getattr(options, name)
+        if value is not None and value is not False:
+            # A folder may be called as an expression begins.
+            add_once(chosen, {name: literal(value)}, f"--{name.replace('_', '-')}")
     if options.quiet:
-        chosen["quiet"] = True
         logging.getLogger("MonaiSKD").setLevel(logging.WARNING)
     print(train(options.bundle, options.data, options.out, options.teacher, options.device, chosen))
     if events.listening():

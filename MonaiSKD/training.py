@@ -46,13 +46,12 @@ def train(
     chosen: dict[str, Any] = {
         "dataset_dir": literal(str(Path(data).resolve())),
         "output_dir": literal(str(Path(out).resolve())),
-        "device": f"$engines.resolve_device('{device}')",
         **(options or {}),
     }
+    add_once(chosen, {} if teacher is None else _teacher(teacher), "--teacher")
+    add_once(chosen, {} if device == "auto" else {"device": f"$engines.resolve_device('{device}')"}, "--device")
     chosen.setdefault("class_names", literal(class_names_for(data, found.config["class_names"])))
     check_writable(out)  # before the training, not after it; after the images were listed, where it might be taken in
-    if teacher is not None:
-        chosen.update(_teacher(teacher))
     run_training(found, chosen)
     metrics = read_json(Path(out) / "metrics.json")
     return "\n".join(
@@ -63,6 +62,18 @@ def train(
             f"Report: {Path(out) / 'report.html'}",
         ]
     )
+
+
+def add_once(chosen: dict[str, Any], more: Mapping[str, Any], by: str) -> None:
+    """Add options that have a command-line option of their own to those of --set, in place.
+
+    Raises:
+        SKDError: one is there already.
+    """
+    for name, value in more.items():
+        if name in chosen or f"recipe#{name}" in chosen:
+            raise SKDError(f"option {name!r}", f"it is given twice, by {by} and by --set", "Give it once")
+        chosen[name] = value
 
 
 def _teacher(text: str) -> dict[str, str]:

@@ -357,6 +357,24 @@ def test_pairs_that_do_not_map_and_unknown_names(refused, tmp_path, data):
     assert "holds no model.onnx" in refused("evaluate", tmp_path, data)
 
 
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("epochs", ["--set=epochs=5"]),  # of train() itself, as is the size
+        ("image_size", ["--set=recipe#image_size=48"]),
+        ("seed", ["--seed=0", "--set=seed=1"]),
+        ("quiet", ["--set=quiet=false"]),
+        ("teacher", ["--teacher=tf_efficientnet_lite2", "--set=teacher=resnet50"]),
+        ("device", ["--device=cpu", "--set=device=cpu"]),
+    ],
+)
+def test_an_option_that_is_given_twice_is_refused(refused, tmp_path, data, name, more):
+    short = f"--{name.replace('_', '-')}"
+    sentence = refused(*train(data, tmp_path / "out", *more))
+    assert f"option {name!r}: it is given twice, by {short} and by --set. Give it once." in sentence
+    assert not (tmp_path / "out").exists()
+
+
 def test_an_unwritable_folder_is_found_before_training(refused, tmp_path, data):
     (tmp_path / "file").write_text("")
     assert str(tmp_path / "file") in refused(*train(data, tmp_path / "file" / "out"))
