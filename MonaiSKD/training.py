@@ -51,6 +51,8 @@ def train(
     add_once(chosen, {} if teacher is None else _teacher(teacher), "--teacher")
     add_once(chosen, {} if device == "auto" else {"device": f"$engines.resolve_device('{device}')"}, "--device")
     chosen.setdefault("class_names", literal(class_names_for(data, found.config["class_names"])))
+    import monai.bundle  # noqa: F401  # where it is not installed, nothing is written
+
     check_writable(out)  # before the training, not after it; after the images were listed, where it might be taken in
     run_training(found, chosen)
     metrics = read_json(Path(out) / "metrics.json")
@@ -109,6 +111,8 @@ def demo(out: str | Path, modality: Modality = "brain_mri") -> str:
 
     The figures say that everything works; phantoms are drawn by a program and have no medical meaning.
     """
+    import monai.bundle  # noqa: F401  # as in `train`
+
     from MonaiSKD.datasets.phantoms import write_phantoms
 
     folder = Path(out)

@@ -319,13 +319,19 @@ def test_a_vit_student_of_a_local_dinov2_teacher_with_unlabeled_images(tmp_path,
     assert all(row["after"] < row["before"] for row in plans["compensation"][0])
 
 
-def test_without_the_training_half_the_sentence_says_how_to_install_it(tmp_path, data):
-    call = f"main(['train', 'brain_mri', {str(data)!r}, '--out', {str(tmp_path / 'out')!r}])"
-    code = f"import sys; sys.modules['monai'] = None; from MonaiSKD.cli import main; sys.exit({call})"
+@pytest.mark.parametrize("command", ["train", "demo"])
+def test_without_the_training_half_the_sentence_says_how_to_install_it(tmp_path, data, command):
+    arguments = [
+        *([command, "brain_mri", str(data)] if command == "train" else [command]),
+        "--out",
+        str(tmp_path / "o"),
+    ]
+    code = f"import sys; sys.modules['monai'] = None; from MonaiSKD.cli import main; sys.exit(main({arguments!r}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 2
     assert "pip install 'monai-skd[train]'" in done.stderr
     assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_cuda_without_a_cuda_device(refused, tmp_path, data):
