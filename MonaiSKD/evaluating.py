@@ -70,7 +70,7 @@ def _measured_split(split: str | None, datalist: DataList, answers: _RunAnswers 
     if split == "all":
         return split
     asked = split or "test"
-    if datalist.means(asked, answers.training_data):
+    if datalist.is_split_of(asked, answers.training_data):
         return asked
     if split is None and answers.shipped:
         return "all"

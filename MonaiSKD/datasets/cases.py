@@ -90,7 +90,7 @@ class DataList:
         found = Counter(case.label for case in self.of(split))
         return {name: found[name] for name in self.class_names}
 
-    def means(self, split: str, training_data: str) -> bool:
+    def is_split_of(self, split: str, training_data: str) -> bool:
         """Whether a split holds here what it held in a training: it is given, or drawn from the very same data.
 
         Args:

@@ -168,7 +168,7 @@ def held_out_items(datalist: DataList, path: str | Path) -> list[dict[str, Any]]
         SKDError: see above.
     """
     known = _contract_beside(path).get("training_data_sha256")
-    if known is not None and not datalist.means("test", known):
+    if known is not None and not datalist.is_split_of("test", known):
         cause = "they give no test split, and one drawn from them may hold images that the model was trained on"
         remedy = "Give the splits, or for the training's own images its --recipe#seed"
         raise SKDError("the images", cause, remedy)
