@@ -109,6 +109,13 @@ def test_metrics_are_rows_and_doubts_are_said():
     assert "unknown" in doubt({"val": {}})
 
 
+def test_a_figure_without_interval_is_shown_and_doubted():
+    metrics = measured(1.0, None)
+    metrics["test"]["balanced_accuracy"]["high"] = None
+    assert metric_rows(metrics)[1] == ("balanced accuracy, %", "–", "100.0")
+    assert "On so few test images" in doubt(metrics)
+
+
 def test_times_are_rough():
     assert [duration(one) for one in (3, 61, 89, 200, 7200)] == ["10 s", "70 s", "90 s", "3 min", "2.0 h"]
 
