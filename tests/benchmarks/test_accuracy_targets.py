@@ -3,9 +3,7 @@
 import pytest
 from accuracy import targets
 from accuracy.cost import read_costs
-from accuracy.plan import TITLES, Cell, load_table
-from accuracy.records import records_of
-from accuracy.spread import Measured
+from accuracy.plan import TITLES, Cell
 
 
 def record(row, data, fraction, seed, accuracy, auc, seconds):
@@ -19,6 +17,8 @@ def record(row, data, fraction, seed, accuracy, auc, seconds):
 RECORDS = [
     *(record(targets.RECIPE, "ct", 100, seed, 70 + seed, 80 + seed, 199) for seed in range(3)),
     *(record(targets.PUBLISHED, "ct", 100, seed, 70, 80, 99) for seed in range(3)),
+    *(record(targets.BOTH, "ct", 100, seed, 71 + seed, 81 + seed, 199) for seed in range(3)),
+    *(record(targets.PUBLISHED_BOTH, "ct", 100, seed, 70, 80, 99) for seed in range(3)),
     *(record(targets.TEACHER, "ct", 100, seed, 70, 82, 300) for seed in range(2)),
     *(record(targets.RECIPE, "ct", 25, seed, 66 + seed, 80, 50) for seed in range(3)),
     *(record(targets.PUBLISHED, "ct", 25, seed, 60, 80, 50) for seed in range(3)),
@@ -39,15 +39,18 @@ def line_of(lines, start):
 
 
 def test_a_difference_is_of_the_seeds_that_both_have(lines):
-    # Seeds 0 and 1: 80 and 81 against 82; too few for an interval.
+    # Seeds 0 and 1: 81 and 82 against 82, and 80 and 81; too few for an interval.
     assert line_of(lines, "AUC over the fine-tuned")[1:] == [
-        "at least -0.5", "not measured", "-1.5 (2 seeds): **no**", "not measured",
+        "at least -0.5", "not measured", "-0.5 (2 seeds): yes", "not measured",
     ]  # fmt: skip
+    assert line_of(lines, "the same by the recipe")[3] == "-1.5 (2 seeds)"
     assert line_of(lines, "balanced accuracy over")[3] == "+7.0 (+4.5 to +9.5, 3 seeds): yes"
 
 
 def test_what_was_not_asked_has_no_verdict(lines):
-    assert line_of(lines, "the same with all images")[1::2] == ["", "+1.0 (-1.5 to +3.5, 3 seeds)"]
+    one, both = (line for line in lines if line[0].startswith("the same with all images"))
+    assert one[1::2] == ["", "+1.0 (-1.5 to +3.5, 3 seeds)"]
+    assert both[1::2] == ["", "+2.0 (-0.5 to +4.5, 3 seeds)"]
 
 
 def test_shipped_models_are_compared_with_frozen_features(lines):
@@ -77,11 +80,9 @@ def test_an_ece_stands_beside_that_of_exact_probabilities(lines):
 
 
 def test_a_difference_of_exactly_the_limit_keeps_it():
-    plan = load_table("recipe_lite")
     records = [
         record(row, "mri", 100, seed, 50, auc, 1)
         for seed in range(3)
-        for row, auc in ((targets.RECIPE, 90), (targets.TEACHER, 90.5))
+        for row, auc in ((targets.bundles_row("mri"), 90), (targets.TEACHER, 90.5))
     ]
-    measured = Measured(plan, records_of(plan.cells(), records))
-    assert targets.targets(measured, read_costs())[0].cells()[4] == "-0.5 (3 seeds): yes"
+    assert targets.targets(targets.measured_of(records), read_costs())[0].cells()[4] == "-0.5 (3 seeds): yes"

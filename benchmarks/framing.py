@@ -1,0 +1,94 @@
+"""How models stand another framing of their validation images: centre crops, as in the tables of harmed images.
+
+    git worktree add OLD REVISION
+    python benchmarks/framing.py --data DATA --models "one axis=OLD/bundles" "both axes=bundles"
+
+DATA holds cxr/, ct/ and mri/ with a manifest.csv each. Validation images, since the choice of a recipe may rest on them
+alone; intervals of differences to the first of the models are drawn over patients where these are known.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+from accuracy.corruptions import CORRUPTIONS, SIZE, corrupt
+from accuracy.plan import SETTINGS, TITLES
+from sections import RESULTS, table, write_section
+
+from MonaiSKD import __version__
+from MonaiSKD.datasets import load_datalist
+from MonaiSKD.evaluation import classification_metrics
+from MonaiSKD.models.classifier import resize
+from MonaiSKD.reading import RULES, read_image
+from MonaiSKD.runtime import open_model
+
+FRAMINGS = (1.0, *CORRUPTIONS["crop"].strengths)
+DRAWS, SEED = 2000, 0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--models", nargs="+", required=True, metavar="TITLE=DIR", help="a folder of bundles, named")
+    options = parser.parse_args()
+    models = {title: Path(folder) for title, folder in (text.split("=", 1) for text in options.models)}
+    head = ["validation images", "model", *("whole" if share == 1 else f"crop to {share:.0%}" for share in FRAMINGS)]
+    lines = [line for data in TITLES for line in lines_of(data, options.data, models)]
+    origin = "python benchmarks/framing.py --data DATA --models " + " ".join(f'"{title}=DIR"' for title in models)
+    text = f"<!-- {origin}; MonaiSKD {__version__}; {datetime.date.today()} -->\n{table(head, lines)}"
+    write_section(RESULTS, "framing", text)
+    print(text)
+
+
+def lines_of(data: str, folder: Path, models: dict[str, Path]) -> list[list[str]]:
+    """Balanced accuracy / macro AUC in % of each model, then the differences to the first."""
+    name = SETTINGS["data"][data]
+    cases = load_datalist(folder / data / "manifest.csv").of("val")
+    images = torch.stack([resize(torch.from_numpy(image(case.path, name))[None], SIZE)[0] for case in cases])
+    patients = np.unique([case.sampled for case in cases], return_inverse=True)[1]
+    lines, right = [], {}
+    for title, bundles in models.items():
+        model = open_model(bundles / f"{name}_classification" / "models" / "model.onnx")
+        names = list(model.contract.class_names)
+        labels = np.array([names.index(case.label) for case in cases])
+        cells = []
+        for share in FRAMINGS:
+            shown = images if share == 1 else corrupt(images, "crop", share)
+            probabilities = np.concatenate([model.run(one[None].numpy()).probabilities for one in shown])
+            metrics = classification_metrics(probabilities, labels, names, bootstrap=0)
+            right[title, share] = probabilities.argmax(1) == labels
+            cells.append(f"{percent(metrics, 'balanced_accuracy')} / {percent(metrics, 'macro_auc')}")
+        lines.append([f"{TITLES[data]} ({len(cases)})", title, *cells])
+    first, *others = models
+    for title in others:
+        differences = [gain(right[first, share], right[title, share], labels, patients) for share in FRAMINGS]
+        lines.append([f"{TITLES[data]}, balanced accuracy, points", f"{title} over {first}", *differences])
+    return lines
+
+
+def image(path: str, modality: str) -> np.ndarray:
+    return read_image(path, RULES[modality]).pixels
+
+
+def percent(metrics: dict, name: str) -> str:
+    return f"{100 * metrics[name]['value']:.1f}"
+
+
+def gain(before: np.ndarray, after: np.ndarray, labels: np.ndarray, patients: np.ndarray) -> str:
+    """Difference of the mean recalls with its 95 % bootstrap interval; what is drawn are patients."""
+    count = patients.max() + 1
+    drawn = np.random.default_rng(SEED).multinomial(count, np.full(count, 1 / count), size=DRAWS)[:, patients]
+    weights = np.concatenate([np.ones((1, len(labels))), drawn])
+    change = after.astype(float) - before
+    of_class = [(weights @ (change * (labels == k))) / (weights @ (labels == k)) for k in np.unique(labels)]
+    value, *draws = 100 * np.mean(of_class, axis=0)
+    low, high = np.percentile(draws, [2.5, 97.5])
+    return f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
+
+
+if __name__ == "__main__":
+    main()
