@@ -1,9 +1,10 @@
 """How models stand another framing of their validation images: centre crops, as in the tables of harmed images.
 
-    git worktree add OLD REVISION
-    python benchmarks/framing.py --data DATA --models "one axis=OLD/bundles" "both axes=bundles"
+    monai-skd train brain_mri DATA/mri/manifest.csv --out ONE/brain_mri --set "augmentation=[1.0, 0.0]"  # and so on
+    python benchmarks/framing.py --data DATA --models "one axis=ONE" "both axes=BOTH"
 
-DATA holds cxr/, ct/ and mri/ with a manifest.csv each. Validation images, since the choice of a recipe may rest on them
+DATA holds cxr/, ct/ and mri/ with a manifest.csv each, the folders of models a run folder for each bundle. Validation
+images, since the choice of a recipe may rest on them
 alone; intervals of differences to the first of the models are drawn over patients where these are known.
 """
 
@@ -21,6 +22,7 @@ from sections import RESULTS, table, write_section
 
 from MonaiSKD import __version__
 from MonaiSKD.datasets import load_datalist
+from MonaiSKD.engines.runfolder import MODEL_FILE
 from MonaiSKD.evaluation import classification_metrics
 from MonaiSKD.models.classifier import resize
 from MonaiSKD.reading import RULES, read_image
@@ -33,7 +35,7 @@ DRAWS, SEED = 2000, 0
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--models", nargs="+", required=True, metavar="TITLE=DIR", help="a folder of bundles, named")
+    parser.add_argument("--models", nargs="+", required=True, metavar="TITLE=DIR", help="run folders, named")
     options = parser.parse_args()
     models = {title: Path(folder) for title, folder in (text.split("=", 1) for text in options.models)}
     head = ["validation images", "model", *("whole" if share == 1 else f"crop to {share:.0%}" for share in FRAMINGS)]
@@ -51,8 +53,8 @@ def lines_of(data: str, folder: Path, models: dict[str, Path]) -> list[list[str]
     images = torch.stack([resize(torch.from_numpy(image(case.path, name))[None], SIZE)[0] for case in cases])
     patients = np.unique([case.sampled for case in cases], return_inverse=True)[1]
     lines, right = [], {}
-    for title, bundles in models.items():
-        model = open_model(bundles / f"{name}_classification" / "models" / "model.onnx")
+    for title, runs in models.items():
+        model = open_model(runs / name / MODEL_FILE)
         names = list(model.contract.class_names)
         labels = np.array([names.index(case.label) for case in cases])
         cells = []
