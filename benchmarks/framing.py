@@ -4,8 +4,8 @@
     python benchmarks/framing.py --data DATA --models "one axis=ONE" "both axes=BOTH"
 
 DATA holds cxr/, ct/ and mri/ with a manifest.csv each, the folders of models a run folder for each bundle. Validation
-images, since the choice of a recipe may rest on them
-alone; intervals of differences to the first of the models are drawn over patients where these are known.
+images, since the choice of a recipe may rest on them alone; intervals of differences to the first of the models are
+drawn over patients where these are known.
 """
 
 from __future__ import annotations
@@ -38,7 +38,11 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", required=True, metavar="TITLE=DIR", help="run folders, named")
     options = parser.parse_args()
     models = {title: Path(folder) for title, folder in (text.split("=", 1) for text in options.models)}
-    head = ["validation images", "model", *("whole" if share == 1 else f"crop to {share:.0%}" for share in FRAMINGS)]
+    head = [
+        "validation images",
+        "model",
+        *("whole" if share == 1 else f"crop to {100 * share:.0f} %" for share in FRAMINGS),
+    ]
     lines = [line for data in TITLES for line in lines_of(data, options.data, models)]
     origin = "python benchmarks/framing.py --data DATA --models " + " ".join(f'"{title}=DIR"' for title in models)
     text = f"<!-- {origin}; MonaiSKD {__version__}; {datetime.date.today()} -->\n{table(head, lines)}"
