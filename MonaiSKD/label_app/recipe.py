@@ -15,6 +15,8 @@ from MonaiSKD.errors import SKDError
 
 # Entries that hold paths or decide where files go, and those that only this app sets.
 _KEPT = {"teacher_weights", "unlabeled", "cache_dir", "export", "quiet", "selection", "num_workers"}
+# Entries of one number or two.
+_PAIRS = {"augmentation"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _LARGEST = 10_000
 # MONAI Label's clients call these so.
@@ -59,15 +61,14 @@ def chosen(bundle: Bundle, request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _checked(name: str, value: Any, default: Any) -> Any:
-    if not _fits(value, default):
+    values = value if name in _PAIRS and isinstance(value, list) and len(value) == 2 else [value]
+    like = default[0] if isinstance(default, list) else default
+    if not all(_fits(one, like) for one in values):
         raise SKDError(f"entry {name!r}", f"cannot be {str(value)[:80]!r}", f"Give it as in its default, {default!r}")
     return value
 
 
 def _fits(value: Any, default: Any) -> bool:
-    if isinstance(default, list):  # as many numbers as the default has, or one for all
-        values = value if isinstance(value, list) and len(value) == len(default) else [value]
-        return all(_fits(one, default[0]) for one in values)
     if isinstance(default, bool):
         return isinstance(value, bool)
     if isinstance(default, (int, float)):

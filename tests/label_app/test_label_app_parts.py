@@ -87,8 +87,9 @@ def test_a_request_sets_numbers_and_names():
     assert not {"teacher_weights", "unlabeled", "cache_dir"} & set(offered(bundle))
 
 
-def test_what_is_offered_may_be_sent_back():
-    bundle = find_bundle("lung_ct")
+@pytest.mark.parametrize("name", ["lung_ct", "brain_mri"])
+def test_what_is_offered_may_be_sent_back(name):
+    bundle = find_bundle(name)
     assert chosen(bundle, offered(bundle)) == offered(bundle)
     for strength in (2, 0.5, [2.0, 1]):
         assert chosen(bundle, {"augmentation": strength}) == {"augmentation": strength}
@@ -100,6 +101,7 @@ def test_what_is_offered_may_be_sent_back():
      {"student": "$1"}, {"student": "@x"}, {"student": "../x"}, {"teacher": "x=/etc/passwd"}, {"epochs": "1"},
      {"epochs": 1.5}, {"epochs": True}, {"epochs": -1}, {"epochs": 10**9}, {"learning_rate": float("nan")},
      {"allow_leaks": "yes"}, {"augmentation": [1, 2, 3]}, {"augmentation": [1, "2"]}, {"augmentation": -1},
+     {"learning_rate": [0.1, 0.1]},
       {"precision": {"_target_": "os.system"}}, {"precision": None}],
 )  # fmt: skip
 def test_a_request_sets_nothing_that_is_run_or_opened(entries):
