@@ -12,7 +12,7 @@ from MonaiSKD.engines.precision import AutocastInferer, resolve_device, resolve_
 from MonaiSKD.engines.predictions import SavePredictions
 from MonaiSKD.engines.progress import Progress
 from MonaiSKD.engines.recipe import check_recipe, check_settings
-from MonaiSKD.engines.runfolder import TrainedModel, held_out_items, load_run, load_weights
+from MonaiSKD.engines.runfolder import LoadWeights, TrainedModel, held_out_items, load_run, load_weights
 from MonaiSKD.engines.stages import Stage, parameter_groups, supervised_stage, warmup_cosine
 from MonaiSKD.engines.validation import ValidationScore
 
@@ -24,6 +24,7 @@ __all__ = [
     "GradientClipping",
     "Initialised",
     "KeepBest",
+    "LoadWeights",
     "Pipeline",
     "Progress",
     "SavePredictions",

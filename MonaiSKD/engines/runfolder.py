@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from ignite.engine import Engine, Events
 
 from MonaiSKD.datasets import DataList
 from MonaiSKD.engines.checkpoint import save_state
@@ -131,6 +132,27 @@ def load_weights(
     except (RuntimeError, OSError, TypeError, AttributeError, EOFError) as error:
         reason = str(error).splitlines()[0]
         raise SKDError(path, f"does not fit the network ({reason})", "Use the model.pt of the same run") from error
+
+
+class LoadWeights:
+    """Load an evaluator's weights as it starts, whoever starts it (see :func:`load_weights`, also for the arguments).
+
+    MONAI's CheckpointLoader does not hold weights to the run they lie in.
+    """
+
+    def __init__(
+        self, network: Classifier, path: str | Path, *, student: str, class_names: Sequence[str], modality: str
+    ) -> None:
+        self.network = network
+        self.path = path
+        self.trained_as: dict[str, Any] = {"student": student, "class_names": class_names, "modality": modality}
+
+    def attach(self, engine: Engine) -> None:
+        """Hook into the evaluator."""
+        engine.add_event_handler(Events.STARTED, self._load)
+
+    def _load(self, engine: Engine) -> None:
+        load_weights(self.network, self.path, **self.trained_as)
 
 
 def _refuse_others(path: str | Path, settings: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ from MonaiSKD.evaluation.by_source import metrics_by_source, usual_labels
 from MonaiSKD.evaluation.calibration import expected_calibration_error, fit_temperature
 from MonaiSKD.evaluation.cost import count_parameters, multiply_adds, peak_memory_bytes
 from MonaiSKD.evaluation.evidence import fit_evidence, occlusion_r2
-from MonaiSKD.evaluation.metrics import classification_metrics
+from MonaiSKD.evaluation.metrics import classification_metrics, resamples
 from MonaiSKD.evaluation.plots import Example
 from MonaiSKD.evaluation.report import ReportData, plot_summary, write_report
 from MonaiSKD.evaluation.thresholds import Calibration, calibrate, decisions, fit_thresholds
@@ -29,6 +29,7 @@ __all__ = [
     "occlusion_r2",
     "peak_memory_bytes",
     "plot_summary",
+    "resamples",
     "usual_labels",
     "write_report",
 ]

@@ -55,7 +55,8 @@ def metrics_by_source(predicted: Sequence[str], cases: Sequence[Case], among: Se
     Returns:
         `sources`: name -> `n`, `balanced_accuracy` (in [0, 1], over the classes that occur there), the one with most
         images first; `usual` and `unusual`: `n`, `correct` and `taken_for_usual`, the images that were given a wrong
-        label which is usual for their source. None where fewer than two sources are known.
+        label which is usual for their source (None where `among` has two labels: every wrong one is the other). None
+        where fewer than two sources are known.
 
     Raises:
         ValueError: `predicted` and `cases` differ in length.

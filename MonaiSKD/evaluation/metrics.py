@@ -61,11 +61,13 @@ def classification_metrics(
         (0.6666666666666666, 0.5, 1.0)
     """
     p, y = _checked(probabilities, labels, class_names)
-    members = _members(range(len(y)) if groups is None else groups, len(y))
+    groups = range(len(y)) if groups is None else groups
+    if len(groups) != len(y):
+        raise ValueError(f"{len(y)} groups are needed, one for each case, not {len(groups)}")
     statistics = _statistics(p, y)
     values = {name: float(statistic(np.ones((1, len(y))))[0]) for name, statistic in statistics.items()}
     drawn: dict[str, list[Array]] = {name: [] for name in statistics}
-    for weights in _resamples(members, bootstrap, seed):
+    for weights in resamples(groups, bootstrap, seed):
         for name, statistic in statistics.items():
             drawn[name].append(statistic(weights))
     metrics = {name: _with_interval(value, drawn[name]) for name, value in values.items()}
@@ -138,18 +140,26 @@ def weighted_auc(scores: Array, positive: npt.NDArray[np.bool_], weights: Array)
     return _ratio(wins, positives.sum(axis=1) * negatives.sum(axis=1))
 
 
-def _members(groups: Sequence[Hashable], n: int) -> Labels:
-    """[N], the number of each case's group, in the order of their first cases."""
-    if len(groups) != n:
-        raise ValueError(f"{n} groups are needed, one for each case, not {len(groups)}")
+def resamples(groups: Sequence[Hashable], bootstrap: int, seed: int = 0) -> Iterator[Array]:
+    """Bootstrap over groups: how often each case counts when as many groups as there are are drawn with replacement.
+
+    Args:
+        groups: N names of what is drawn whole, such as patients.
+        bootstrap: number of resamples.
+        seed: of the draws.
+
+    Returns:
+        blocks [B, N] of weights, `bootstrap` rows in all.
+
+    Example:
+        >>> weights = np.concatenate(list(resamples(["x", "x", "y"], 100)))
+        >>> weights.shape, bool((weights[:, 0] == weights[:, 1]).all()), set((weights[:, 0] + weights[:, 2]).tolist())
+        ((100, 3), True, {2.0})
+    """
     numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
-    return np.array([numbers[group] for group in groups])
-
-
-def _resamples(members: Labels, bootstrap: int, seed: int) -> Iterator[Array]:
-    """Blocks [B, N] of how often each case is drawn when as many groups as there are are drawn with replacement."""
+    members = np.array([numbers[group] for group in groups])
     generator = np.random.default_rng(seed)
-    n = int(members.max()) + 1
+    n = len(numbers)
     step = max(1, _CHUNK // len(members))
     for start in range(0, bootstrap, step):
         drawn = generator.multinomial(n, np.full(n, 1 / n), size=min(step, bootstrap - start))

@@ -225,6 +225,19 @@ def test_monai_bundle_run_infers(trained, tmp_path):
         assert values[names.index(label)] == max(values)  # printed to six places, two may be equal
 
 
+def test_an_evaluator_that_is_started_without_the_workflows_run_has_the_weights(trained, tmp_path):
+    options, configs = options_of(trained), find_bundle("brain_mri").folder / "configs"
+    workflow = ConfigWorkflow(
+        config_file=str(configs / "inference.json"), meta_file=str(configs / "metadata.json"), workflow_type="infer",
+        **options, dataset_dir=str(trained / "data" / "test"), output_dir=str(tmp_path), image_size=32, device="cpu",
+    )  # fmt: skip
+    workflow.initialize()
+    network = workflow.parser.get_parsed_content("network")
+    workflow.parser.get_parsed_content("evaluator").run()
+    stored = torch.load(options["model"], weights_only=True)
+    assert all(torch.equal(value, stored[name]) for name, value in network.state_dict().items())
+
+
 def test_evaluation_of_weights_of_another_image_size_or_class_order_is_refused(trained, tmp_path):
     """They would fit, and the figures be those of something else."""
     options = options_of(trained)
