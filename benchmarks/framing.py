@@ -23,13 +23,13 @@ from sections import RESULTS, table, write_section
 from MonaiSKD import __version__
 from MonaiSKD.datasets import load_datalist
 from MonaiSKD.engines.runfolder import MODEL_FILE
-from MonaiSKD.evaluation import classification_metrics
+from MonaiSKD.evaluation import classification_metrics, resamples
 from MonaiSKD.models.classifier import resize
 from MonaiSKD.reading import RULES, read_image
 from MonaiSKD.runtime import open_model
 
 FRAMINGS = (1.0, *CORRUPTIONS["crop"].strengths)
-DRAWS, SEED = 2000, 0
+DRAWS = 2000
 
 
 def main() -> None:
@@ -55,7 +55,7 @@ def lines_of(data: str, folder: Path, models: dict[str, Path]) -> list[list[str]
     name = SETTINGS["data"][data]
     cases = load_datalist(folder / data / "manifest.csv").of("val")
     images = torch.stack([resize(torch.from_numpy(image(case.path, name))[None], SIZE)[0] for case in cases])
-    patients = np.unique([case.sampled for case in cases], return_inverse=True)[1]
+    patients = [case.sampled for case in cases]
     lines, right = [], {}
     for title, runs in models.items():
         model = open_model(runs / name / MODEL_FILE)
@@ -84,11 +84,9 @@ def percent(metrics: dict, name: str) -> str:
     return f"{100 * metrics[name]['value']:.1f}"
 
 
-def gain(before: np.ndarray, after: np.ndarray, labels: np.ndarray, patients: np.ndarray) -> str:
+def gain(before: np.ndarray, after: np.ndarray, labels: np.ndarray, patients: list[str]) -> str:
     """Difference of the mean recalls with its 95 % bootstrap interval; what is drawn are patients."""
-    count = patients.max() + 1
-    drawn = np.random.default_rng(SEED).multinomial(count, np.full(count, 1 / count), size=DRAWS)[:, patients]
-    weights = np.concatenate([np.ones((1, len(labels))), drawn])
+    weights = np.concatenate([np.ones((1, len(labels))), *resamples(patients, DRAWS)])
     change = after.astype(float) - before
     of_class = [(weights @ (change * (labels == k))) / (weights @ (labels == k)) for k in np.unique(labels)]
     value, *draws = 100 * np.mean(of_class, axis=0)

@@ -25,8 +25,8 @@ from torch.nn import functional
 
 import MonaiSKD
 from MonaiSKD import datasets
-from MonaiSKD.datasets import load_datalist
 from MonaiSKD.engines import TrainedModel, load_run
+from MonaiSKD.evaluation import resamples
 from MonaiSKD.export import PRECISIONS, export
 from MonaiSKD.models.classifier import resize
 from MonaiSKD.reading import RULES, read_image
@@ -52,7 +52,7 @@ class Case:
 
 
 def test_cases(data: Path, modality: str) -> list[datasets.Case]:
-    return load_datalist(data / FOLDERS[modality] / "manifest.csv").of("test")
+    return datasets.load_datalist(data / FOLDERS[modality] / "manifest.csv").of("test")
 
 
 def load_case(data: Path, run: Path, modality: str) -> Case:
@@ -114,9 +114,7 @@ def deletion_row(case: Case, model: ModelFile, rng: np.random.Generator) -> list
             after = model.run(deleted.reshape(image.shape)).probabilities[0, labels[k]]
             falls[kind].append(float(probabilities[k, labels[k]] - after))
     difference = np.array(falls["heat"]) - np.array(falls["cells"])
-    _, patient = np.unique(case.patients, return_inverse=True)
-    count = patient.max() + 1
-    drawn = rng.multinomial(count, np.full(count, 1 / count), size=2000)[:, patient]
+    drawn = np.concatenate(list(resamples(case.patients, 2000)))
     low, high = np.percentile(drawn @ difference / drawn.sum(1), [2.5, 97.5])
     means = [f"{np.mean(falls[kind]):.3f}" for kind in ("heat", "cells", "pixels", "other")]
     return [case.name, str(len(labels)), *means, f"{difference.mean():+.3f} ({low:+.3f} to {high:+.3f})"]

@@ -29,18 +29,16 @@ def cell(row: Row, reference: Row, data: str, records: Sequence[Record]) -> str:
     found = []
     for share, title in SHARES.items():
         ours, others = (of_share(of, data, share, records) for of in (row, reference))
-        seeds = sorted(ours.keys() & others.keys())
-        if seeds:
-            said = " / ".join(points({seed: ours[seed] for seed in seeds}, others, split) for split in SPLITS)
-            found.append(
-                f"{title}: {said} ({counted([ours[seed] for seed in seeds], [others[seed] for seed in seeds])})"
-            )
+        ours = {seed: ours[seed] for seed in sorted(ours.keys() & others.keys())}
+        if ours:
+            said = " / ".join(points(ours, others, split) for split in SPLITS)
+            found.append(f"{title}: {said} ({counted(ours, others)})")
     return "; ".join(found)
 
 
-def counted(ours: Sequence[Record], others: Sequence[Record]) -> str:
-    """How many seeds, and of how many the two networks were trained on different processors."""
-    mixed = sum(our["machine"] != other["machine"] for our, other in zip(ours, others, strict=True))
+def counted(ours: dict[int, Record], others: dict[int, Record]) -> str:
+    """How many seeds `ours` has, and of how many the two networks were trained on different processors."""
+    mixed = sum(record["machine"] != others[seed]["machine"] for seed, record in ours.items())
     return f"{len(ours)}, {mixed} mixed" if mixed else f"{len(ours)}"
 
 

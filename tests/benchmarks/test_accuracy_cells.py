@@ -10,7 +10,7 @@ from accuracy.records import append_record, read_records, records_of
 from accuracy.subsets import subset, write_subset
 from accuracy.work import Places, do
 
-from MonaiSKD.datasets import Case, DataList
+from MonaiSKD.datasets import Case, DataList, load_datalist
 
 DATA = DataList(
     tuple(
@@ -96,3 +96,14 @@ def test_labelled_images_and_the_others_make_the_training_images(places, tmp_pat
     rest = {str(path.resolve()) for path in unlabeled.iterdir()}
     assert (len(train), len(rest)) == (12, 12)
     assert not train & rest
+
+
+@pytest.mark.parametrize(("data", "shares"), [("cxr", {10: 15, 25: 36}), ("ct", {10: 18, 25: 37})])
+def test_a_share_of_the_images_is_the_share_of_the_patients_that_the_document_says(shared, data, shares):
+    whole = load_datalist(shared / "data" / data / "manifest.csv")
+    patients = len({case.sampled for case in whole.of("train")})
+    found = {
+        percent: round(100 * len({case.sampled for case in subset(whole, percent, 0)[0].of("train")}) / patients)
+        for percent in shares
+    }
+    assert found == shares
