@@ -7,7 +7,7 @@ from pathlib import Path
 
 from MonaiSKD.datasets.cases import SPLITS, Case, DataList
 from MonaiSKD.datasets.patients import with_patients
-from MonaiSKD.datasets.sources import read_source
+from MonaiSKD.datasets.sources import composed, read_source
 from MonaiSKD.datasets.splits import complete_splits, missing_splits
 from MonaiSKD.errors import SKDError
 
@@ -54,7 +54,8 @@ def load_datalist(
     where = Path(source)
     cases = with_patients(read_source(where))
     _refuse_one_file_twice(where, cases)
-    classes = _class_names(where, cases, class_names, every=learnable)
+    wanted = None if class_names is None else [composed(name) for name in class_names]
+    classes = _class_names(where, cases, wanted, every=learnable)
     drawn = missing_splits(cases)
     cases = complete_splits(where, cases, fractions, seed)
     if learnable:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -32,6 +34,9 @@ _ALSO_CALLED = {"patient_id": ("patientid", "patient", "subject_id", "subjectid"
 def read_source(where: Path) -> tuple[Case, ...]:
     """Read the cases of a folder, CSV or JSON, with the splits it gives and no others.
 
+    Names are in Unicode's composed form (NFC): macOS decomposes those of folders, and one accented
+    word would be two classes.
+
     Raises:
         SKDError: it is absent, of another kind, empty, or has entries that cannot be used.
     """
@@ -48,7 +53,20 @@ def read_source(where: Path) -> tuple[Case, ...]:
     if not cases:
         raise SKDError(where, "lists no images", "Add a line for each image")
     _refuse_missing_files(where, [case.path for case in cases])
-    return cases
+    return tuple(
+        replace(
+            case,
+            label=composed(case.label),
+            patient_id=case.patient_id and composed(case.patient_id),
+            source=case.source and composed(case.source),
+        )
+        for case in cases
+    )
+
+
+def composed(name: str) -> str:
+    """A name in Unicode's composed form, NFC, in which names that look the same are the same."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _read_folder(where: Path) -> Iterator[Case]:

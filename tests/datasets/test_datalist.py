@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections import Counter
 from pathlib import Path
 
@@ -131,6 +132,18 @@ def test_spreadsheets_part_columns_by_semicolons_or_tabs_too(write, parting: str
     rows = [parting.join(row) for row in (("path", "label"), ("1,5.png", "a"), ("2.png", "b"), ("3.png", "a, sure"))]
     (folder / "list.csv").write_text("\ufeff" + "\n".join(rows), encoding="utf-8")
     assert load_datalist(folder / "list.csv").class_names == ("a", "a, sure", "b")
+
+
+def test_names_that_look_the_same_are_the_same(write) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "Säugling") for form in ("NFC", "NFD"))
+    folder = write([f"{split}/{decomposed}/1.png" for split in SPLITS] + [f"{split}/adult/1.png" for split in SPLITS])
+    assert load_datalist(folder, class_names=[decomposed, "adult"]).class_names == (composed, "adult")
+    patients = [composed, decomposed, "b"]
+    rows = [f"{split}/adult/1.png,{patient},{patient}" for split, patient in zip(SPLITS, patients, strict=True)]
+    (folder / "list.csv").write_text("\n".join(["path,label,patient_id", *rows]), encoding="utf-8")
+    data = load_datalist(folder / "list.csv")
+    assert data.class_names == (composed, "b")
+    assert len({case.patient_id for case in data.cases}) == 2
 
 
 def test_a_csv_without_splits_keeps_a_patient_together(write) -> None:
