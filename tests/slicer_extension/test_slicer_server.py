@@ -57,7 +57,21 @@ def test_nobody_there_silence_and_another_protocol_are_told_apart(monkeypatch):
         assert "does not answer in time" in found.text
 
 
-@pytest.mark.parametrize("url", ["", "127.0.0.1:8000", "ftp://host", "http://", "http://host:port", "http://a:b@host"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "127.0.0.1:8000",
+        "ftp://host",
+        "http://",
+        "http://host:port",
+        "http://a:b@host",
+        "http://192.168..1:8000",
+        f"http://{'a' * 64}.example:8000",
+        "http://[::1:8000",
+        "http://127.0.0.1:8000/ü",
+    ],
+)
 def test_what_is_no_address_is_refused(url):
     with pytest.raises(SKDError, match="is no address of a server"):
         LabelServer(url)

@@ -63,13 +63,16 @@ class LabelServer:
 
     def __init__(self, url: str) -> None:
         Package.make_importable()
-        parts = urlsplit(url.strip())
+        refusal = _error(url, "is no address of a server", "Write it like http://127.0.0.1:8000", "invalid")
         try:
+            parts = urlsplit(url.strip())
             port = parts.port
-        except ValueError:
-            port = -1
-        if parts.scheme not in ("http", "https") or not parts.hostname or port == -1 or parts.username:
-            raise _error(url, "is no address of a server", "Write it like http://127.0.0.1:8000", "invalid")
+            (parts.hostname or "").encode("idna")  # as looking it up does
+            parts.path.encode("ascii")  # as asking for it does
+        except ValueError as error:  # UnicodeError is one, too
+            raise refusal from error
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+            raise refusal
         self.url = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
         self._secure, self._host, self._port = parts.scheme == "https", parts.hostname, port
         self._path = parts.path.rstrip("/")
