@@ -130,6 +130,28 @@ def test_another_csv_is_not_touched(tmp_path):
     assert other.read_text() == "name,diagnosis\na,b\n"
 
 
+@pytest.mark.parametrize(
+    "line", ["b.png", "b.png,normal", ",normal,2026-01-01", "b.png,,2026-01-01", "b, c.png,sick,2026"]
+)
+def test_a_line_that_is_not_whole_is_told_and_kept(tmp_path, line):
+    path = tmp_path / "labels.csv"
+    path.write_text("path,label,time\na.png,normal,2026-01-01\n")
+    labels = LabelFile(path)
+    path.write_text(f"path,label,time\na.png,normal,2026-01-01\n{line}\nd.png,sick,2026-01-01\n")
+    before = path.read_bytes()
+    with pytest.raises(SKDError, match="its line 3 is not whole"):
+        LabelFile(path)
+    with pytest.raises(SKDError, match="its line 3 is not whole"):
+        labels.give(tmp_path / "e.png", "normal")
+    assert path.read_bytes() == before
+
+
+def test_blank_lines_and_a_time_that_nobody_wrote_are_no_harm(tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_text("path,label,time\n\na.png,normal,\n\n")
+    assert LabelFile(path).label_of(tmp_path / "a.png") == "normal"
+
+
 def test_a_label_that_cannot_be_written_is_not_kept(images, tmp_path):
     labels = LabelFile(tmp_path / "data" / "a.png" / "labels.csv")  # a file stands where the folder should be
     with pytest.raises(SKDError, match="cannot be written"):

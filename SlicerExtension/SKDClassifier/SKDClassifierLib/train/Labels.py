@@ -28,7 +28,7 @@ class LabelFile:
         path: of the CSV; what it holds already is kept.
 
     Raises:
-        SKDError: it is a CSV of another kind, or cannot be read.
+        SKDError: it is a CSV of another kind, a line of it is not whole, or it cannot be read.
 
     Example:
         labels = LabelFile("/data/labels.csv")
@@ -46,7 +46,7 @@ class LabelFile:
         """Read the file again, for the labels that others gave meanwhile.
 
         Raises:
-            SKDError: it is a CSV of another kind, or cannot be read.
+            SKDError: it is a CSV of another kind, a line of it is not whole, or it cannot be read.
         """
         self._rows = _read(self.path)
 
@@ -147,9 +147,19 @@ def _read(path: Path) -> dict[str, Row]:
             if tuple(reader.fieldnames or ()) != COLUMNS:
                 cause = f"its columns are {', '.join(reader.fieldnames or ('none',))}, not {', '.join(COLUMNS)}"
                 raise SKDError(path, cause, "Move it away, or label images of another folder")
-            return {row["path"]: (row["label"], row["time"]) for row in reader}
+            return dict(_row(row, path, reader.line_num) for row in reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SKDError(path, f"cannot be read ({error})", "Check its permissions, or move it away") from error
+
+
+def _row(row: dict[str, str | None], path: Path, line: int) -> tuple[str, Row]:
+    """A row of the file; writing would lose what a broken one says."""
+    from MonaiSKD.errors import SKDError
+
+    case, label, time = (row[name] for name in COLUMNS)
+    if not case or not label or time is None or len(row) > len(COLUMNS):
+        raise SKDError(path, f"its line {line} is not whole", "Mend or remove that line")
+    return case, (label, time)
 
 
 def _write(path: Path, rows: dict[str, Row]) -> None:
