@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,30 @@ from classify_parts import ct_values, longest_block, radiograph_values
 from harness import pixels_of, screenshot, wait_until
 from SKDClassifierLib.batch.BatchSection import FOLDER, SCENE, STUDIES
 from SKDClassifierLib.batch.BatchTable import in_words
-from SKDClassifierLib.scene import ResultNodes
+from SKDClassifierLib.classify import Exports
+from SKDClassifierLib.scene import Inputs, ResultNodes
 
 from MonaiSKD.errors import SKDError
+from MonaiSKD.runtime import ModelIdentity, Result
 
 
 @pytest.fixture
 def desk(app, tmp_path):
     yield from open_desk(app, tmp_path)
+
+
+def far_answer() -> Result:
+    """What a server says of a volume."""
+    return Result(
+        input="image",
+        label="bright",
+        probabilities={"dark": 0.25, "bright": 0.75},
+        thresholds={"dark": 0.5, "bright": 0.5},
+        atypicality=0.1,
+        atypicality_threshold=1.0,
+        model=ModelIdentity("far_model", "1", "0"),
+        milliseconds=1.0,
+    )
 
 
 def test_it_says_why_it_cannot_start(desk, add_volume, tmp_path, app):
@@ -118,6 +135,57 @@ def test_volumes_deleted_in_the_middle_are_told(desk, add_volume):
     assert [row.case for row in rows] == [f"v{number}" for number in range(6)]
     assert {in_words(row.outcome) for row in rows[3:]} == {"was deleted before it was classified. Load it again."}
     assert "failed 3" in desk.ui.totalsLabel.text
+
+
+class TestThePlaceIsKept:
+    """What is chosen in the tab 'Where it runs' in the middle holds for the next batch."""
+
+    @pytest.fixture
+    def volumes(self, desk, add_volume) -> list[Any]:
+        desk.services.server.answer = lambda model, file: far_answer()
+        return [add_volume(ct_values(6, 16), name=f"v{number}") for number in range(3)]
+
+    def run(self, desk: Any, monkeypatch: Any, module: Any, step: str, change: Callable[[], None]) -> None:
+        """Classify all; once the first volume is at a step, something is changed."""
+        real, at_it, go_on = getattr(module, step), threading.Event(), threading.Event()
+
+        def held(*arguments: Any) -> Any:
+            at_it.set()
+            assert go_on.wait(20)
+            return real(*arguments)
+
+        monkeypatch.setattr(module, step, held)
+        desk.ui.runButton.click()
+        wait_until(at_it.is_set)
+        change()
+        go_on.set()
+        wait_until(lambda: desk.idle and not desk.batch.table._pace.running)
+
+    def test_a_server_chosen_in_the_middle_gets_nothing(self, desk, volumes, monkeypatch, app, tmp_path):
+        desk.choose(SCENE, "tiny_lung_ct")
+        server = desk.services.server
+        self.run(desk, monkeypatch, Inputs, "read", lambda: server.choose(True))
+        assert server.sent == []
+        assert [set(row.outcome.probabilities) for row in desk.batch.table.rows] == [{"dark", "bright"}] * 3
+        app.answer("getSaveFileName", str(tmp_path / "all.csv"))
+        desk.ui.csvButton.click()
+        wait_until(lambda: "Saved" in desk.ui.totalsLabel.text)
+        assert len((tmp_path / "all.csv").read_text().splitlines()) == 4
+
+    def test_the_server_of_the_start_gets_all(self, desk, volumes, monkeypatch):
+        desk.choose(SCENE)
+        server = desk.services.server
+        server.choose(True)
+        self.run(desk, monkeypatch, Exports, "write_image", lambda: setattr(server, "url", "http://10.0.0.2:8000"))
+        assert server.asked == ["http://10.0.0.1:8000"] * 3
+        assert [row.outcome.label for row in desk.batch.table.rows] == ["bright"] * 3
+
+    def test_none_is_classified_here_after_a_server_was_left(self, desk, volumes, monkeypatch):
+        desk.choose(SCENE)
+        server = desk.services.server
+        server.choose(True)
+        self.run(desk, monkeypatch, Exports, "write_image", lambda: server.choose(False))
+        assert [model for model, _file, _content in server.sent] == ["far_model"] * 3
 
 
 def test_a_folder_is_classified_by_a_child_process(desk, pictures, app, tmp_path):

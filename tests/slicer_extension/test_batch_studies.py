@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pydicom
 import pytest
 import qt
 import slicer
@@ -12,6 +15,8 @@ from classify_parts import write_study
 from harness import wait_until
 from SKDClassifierLib.batch.BatchJobs import FileBatch, Listener
 from SKDClassifierLib.batch.BatchSection import STUDIES
+
+from MonaiSKD.runtime import Failure
 
 
 @pytest.fixture
@@ -88,6 +93,95 @@ class TestStudies:
         desk.ui.allStudiesCheck.setChecked(True)
         files = desk.batch.studies.files()
         listener = Listener(lambda total: None, lambda row: None, lambda end: None)
-        batch = FileBatch(desk.services, files.paths, desk.tab.chooser.entry, listener, names=files.names)
-        assert batch._name(f"{files.paths[0]}#2") == f"{files.names[files.paths[0]]}#2"
+        batch = FileBatch(desk.services, files.paths, desk.tab.chooser.entry, listener, studies=files)
+        row = batch._row(Failure(f"{files.paths[0]}#2", "damaged", "it ends", "Copy it again"))
+        assert row.case == f"{files.names[files.series_of(files.paths[0])]}#2"
         batch.cancel()
+
+
+def another_of_the_study(file: Path, path: Path, **changes: Any) -> Path:
+    """A DICOM file like another one, with an instance UID of its own and some changes; None removes an entry."""
+    header = pydicom.dcmread(file)
+    header.SOPInstanceUID = header.file_meta.MediaStorageSOPInstanceUID = pydicom.uid.generate_uid()
+    for name, value in changes.items():
+        if value is None:
+            delattr(header, name)
+        else:
+            setattr(header, name, value)
+    header.file_meta.MediaStorageSOPClassUID = header.SOPClassUID
+    header.save_as(path, enforce_file_format=True)
+    return path
+
+
+def run_the_study(desk: Desk, model: str) -> list[dict[str, str]]:
+    """Classify the one study of the database."""
+    desk.choose(STUDIES, model)
+    wait_until(lambda: not desk.batch.studies._pace.running)
+    desk.ui.studyTree.topLevelItem(0).setCheckState(0, qt.Qt.Checked)
+    return desk.run()
+
+
+def load(desk: Desk, row: int) -> Any:
+    """The volume that "Load this case" shows."""
+    desk.ui.batchTable.setCurrentIndex(desk.ui.batchTable.model().index(row, 0))
+    desk.ui.loadButton.click()
+    wait_until(lambda: desk.tab.ui.classifyButton.text == "&Classify")
+    return desk.tab.ui.volumeSelector.currentNode()
+
+
+def test_a_series_beside_a_report_in_one_folder_has_its_own_name_and_is_loaded(desk, app, tmp_path):
+    """As on a disc of which all files lie in one folder."""
+    slices = write_study(tmp_path / "disc", 4, "CT", slices=8)
+    report = another_of_the_study(
+        slices[0],
+        tmp_path / "disc" / "0-report.dcm",
+        SOPClassUID="1.2.840.10008.5.1.4.1.1.88.33",
+        SeriesInstanceUID=pydicom.uid.generate_uid(),
+        Modality="SR",
+        SeriesDescription="dose report",
+        PixelData=None,
+        Rows=None,
+        Columns=None,
+    )
+    app.use_database(report, *slices)
+    rows = run_the_study(desk, "tiny_lung_ct")
+    assert [row["case"] for row in rows] == ["2024-01-04 SR dose report", "2024-01-04 CT series 4"]
+    node = load(desk, 1)
+    assert desk.errors == []
+    assert slicer.util.arrayFromVolume(node).shape[0] == 8
+    assert node.GetName() == "series 4"
+    app.answer("getSaveFileName", str(tmp_path / "all.csv"))
+    desk.ui.csvButton.click()
+    wait_until(lambda: "Saved" in desk.ui.totalsLabel.text)
+    written = (tmp_path / "all.csv").read_text()
+    assert written.count("CT series 4") == 1
+    assert str(tmp_path) not in written
+
+
+def test_each_radiograph_of_a_series_is_loaded_by_its_own_file(desk, app, tmp_path):
+    (first,) = write_study(tmp_path / "disc", 1)
+    pixels = np.full((32, 32), 10, np.uint16)
+    pixels[:4] = 4000
+    second = another_of_the_study(first, tmp_path / "disc" / "2.dcm", InstanceNumber=2, PixelData=pixels.tobytes())
+    lateral = another_of_the_study(first, tmp_path / "disc" / "3.dcm", InstanceNumber=3, ViewPosition="LL")
+    app.use_database(first, second, lateral)
+    rows = run_the_study(desk, "tiny_chest_xray")
+    assert [row.origin for row in desk.batch.table.rows] == [str(first), str(second), str(lateral)]
+    for number, file in enumerate((first, second, lateral)):
+        node = load(desk, number)
+        shown = slicer.util.arrayFromVolume(node)
+        np.testing.assert_array_equal(shown, pydicom.dcmread(file).pixel_array[None])
+        assert node.GetName() == rows[number]["case"]
+        outcome = desk.batch.table.rows[number].outcome
+        if not isinstance(outcome, Failure):
+            assert desk.tab.view.stored.result.probabilities == pytest.approx(outcome.probabilities, abs=1e-4)
+    assert [isinstance(row.outcome, Failure) for row in desk.batch.table.rows] == [False, False, True]
+
+
+def test_a_series_without_an_answer_is_loaded_whole(desk, app, tmp_path):
+    slices = write_study(tmp_path / "disc", 4, "CT", slices=8)
+    files = [another_of_the_study(file, file, BodyPartExamined="FOOT") for file in slices]
+    app.use_database(*files)
+    (row,) = run_the_study(desk, "tiny_lung_ct")
+    assert isinstance(desk.batch.table.rows[0].outcome, Failure), row
+    assert slicer.util.arrayFromVolume(load(desk, 0)).shape[0] == 8

@@ -116,12 +116,12 @@ def loads(monkeypatch) -> list[str]:
 
 def test_a_volume_of_several_in_one_file_is_loaded_by_that_file(app, loads, tmp_path):
     (file,) = write_study(tmp_path, 1)
-    open_case(Row("second", result(1), f"{file}#2"), "")
+    open_case(Row("second", result(1), f"{file}#2"))
     odd = file.rename(tmp_path / "x#3")
-    open_case(Row("odd", result(1), str(odd)), "")
+    open_case(Row("odd", result(1), str(odd)))
     assert loads == [str(file), str(odd)]
     with pytest.raises(SKDError, match="is not there any more"):
-        open_case(Row("gone", result(1), f"{file}#2"), "")
+        open_case(Row("gone", result(1), f"{file}#2"))
 
 
 def test_of_a_folder_the_first_dicom_image_is_loaded(app, loads, tmp_path):
@@ -133,11 +133,11 @@ def test_of_a_folder_the_first_dicom_image_is_loaded(app, loads, tmp_path):
     head[132 : 132 + len(directory)] = directory
     (tmp_path / "0 DICOMDIR").write_bytes(head)
     (tmp_path / ".0.dcm").write_bytes(first.read_bytes())
-    open_case(Row("series", result(1), str(tmp_path)), "")
+    open_case(Row("series", result(1), str(tmp_path)))
     assert loads == [str(first)]
     (tmp_path / "empty").mkdir()
     with pytest.raises(SKDError, match="cannot be loaded"):
-        open_case(Row("empty", result(1), str(tmp_path / "empty")), "")
+        open_case(Row("empty", result(1), str(tmp_path / "empty")))
 
 
 def test_a_dicom_file_of_a_folder_gives_the_same_answer_once_loaded(desk, tmp_path):

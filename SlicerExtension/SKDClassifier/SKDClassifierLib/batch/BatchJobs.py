@@ -6,7 +6,7 @@ import logging
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,10 +15,12 @@ import slicer
 
 from SKDClassifierLib.batch import Cases
 from SKDClassifierLib.batch.BatchTable import Row
+from SKDClassifierLib.batch.StudyFiles import StudyFiles
 from SKDClassifierLib.classify.Classification import Classification
+from SKDClassifierLib.place.Place import KeptPlace
 
 if TYPE_CHECKING:
-    from MonaiSKD.runtime import Failure
+    from MonaiSKD.runtime import Failure, Result
     from SKDClassifierLib.Models import ModelEntry
     from SKDClassifierLib.Protocols import Services
     from SKDClassifierLib.scene.ResultNodes import StoredResult
@@ -40,7 +42,7 @@ class Listener:
 
 
 class SceneBatch:
-    """Volumes of the scene; their results go into the scene, too.
+    """Volumes of the scene; their results go into the scene, too. All are classified where the first one is.
 
     Args:
         services: what the module has.
@@ -50,7 +52,8 @@ class SceneBatch:
     """
 
     def __init__(self, services: Services, node_ids: Sequence[str], entry: ModelEntry, listener: Listener) -> None:
-        self._services, self._entry, self._listener = services, entry, listener
+        self._services = replace(services, server=KeptPlace(services.server))
+        self._entry, self._listener = entry, listener
         self._waiting = [(one, slicer.mrmlScene.GetNodeByID(one).GetName()) for one in node_ids]
         self._running: Classification | None = None
         self._node_id, self._name, self._began = "", "", 0.0
@@ -106,7 +109,7 @@ class FileBatch:
         entry: the model.
         listener: who hears of it.
         recursive: whether folders below the named ones are walked, too.
-        names: path -> what the user calls it; the path itself where it is not in there.
+        studies: of the DICOM database, whose files the paths are.
     """
 
     def __init__(
@@ -116,9 +119,11 @@ class FileBatch:
         entry: ModelEntry,
         listener: Listener,
         recursive: bool = False,
-        names: Mapping[str, str] | None = None,
+        studies: StudyFiles | None = None,
     ) -> None:
-        self._listener, self._names = listener, names or {}
+        self._listener, self._studies = listener, studies or StudyFiles()
+        self._each_file_is_a_case = entry.modality == "chest_xray"
+        self._answered: set[str] = set()
         self._folder = paths[0] if len(paths) == 1 else ""
         self._scratch = Path(tempfile.mkdtemp(prefix="skd-list-"))
         listing = self._scratch / "paths.txt"
@@ -142,13 +147,27 @@ class FileBatch:
         if event["event"] == "total":
             self._listener.total(int(event["inputs"]))
         elif event["event"] == "answer":
-            outcome = from_json(event["answer"])
-            self._listener.row(Row(self._name(outcome.input), outcome, outcome.input))
+            self._listener.row(self._row(from_json(event["answer"])))
+
+    def _row(self, outcome: Result | Failure) -> Row:
+        path = outcome.input
+        file = Cases.file_of(path)
+        # A folder of several series is answered after all of its files that are answered one by one.
+        series = self._studies.series_of(file, self._answered)
+        self._answered.add(file)
+        if not series:
+            return Row(self._name(path), outcome, path)
+        name = self._studies.names[series] + path.removeprefix(file)
+        by_file = self._studies.is_one_of_several(file) and self._is_one_image(outcome)
+        return Row(name, outcome, path, "" if by_file else series)
+
+    def _is_one_image(self, outcome: Result | Failure) -> bool:
+        """Whether the model took one file for the case, not the series."""
+        from MonaiSKD.runtime import Failure
+
+        return self._each_file_is_a_case if isinstance(outcome, Failure) else outcome.slices is None
 
     def _name(self, path: str) -> str:
-        file = Cases.file_of(path)
-        if file in self._names:
-            return self._names[file] + path.removeprefix(file)
         try:
             return str(Path(path).relative_to(self._folder)) if self._folder else path
         except ValueError:

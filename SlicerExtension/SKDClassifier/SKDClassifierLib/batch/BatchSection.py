@@ -14,7 +14,7 @@ from SKDClassifierLib import Package
 from SKDClassifierLib.batch import Cases
 from SKDClassifierLib.batch.BatchJobs import FileBatch, Listener, SceneBatch
 from SKDClassifierLib.batch.BatchTable import BatchTable, Row, in_words, named
-from SKDClassifierLib.batch.StudyTree import StudyFiles, StudyTree
+from SKDClassifierLib.batch.StudyTree import StudyTree
 from SKDClassifierLib.classify import Exports
 from SKDClassifierLib.classify.Classification import may_start
 from SKDClassifierLib.classify.ResultExport import ask_for_file
@@ -50,7 +50,7 @@ class BatchSection:
 
         self._services, self._model, self._volume, self._show_case = services, model, volume, show_case
         self._running: SceneBatch | FileBatch | None = None
-        self._source, self._files, self._classes = SCENE, StudyFiles(), ()
+        self._source, self._classes = SCENE, ()
         self._volumes_gone = False
         self._trouble, self._totals, self._expected, self._counted = "", Totals(), 0, 0
         self.widget = slicer.util.loadUI(str(UI))
@@ -135,7 +135,7 @@ class BatchSection:
 
         entry, source = self._model(), self._selected()
         listener = Listener(self._total, self._row, self._ended)
-        self._source, self._files, self._classes = source, StudyFiles(), entry.classes
+        self._source, self._classes = source, entry.classes
         self._volumes_gone = False
         self._trouble, self._totals, self._expected, self._counted = "", Totals(), 0, 0
         if source == SCENE:
@@ -146,8 +146,8 @@ class BatchSection:
                 self._services, [folder], entry, listener, recursive=self.ui.recursiveCheck.checked
             )
         else:
-            self._files = self.studies.files()
-            self._running = FileBatch(self._services, self._files.paths, entry, listener, names=self._files.names)
+            studies = self.studies.files()
+            self._running = FileBatch(self._services, studies.paths, entry, listener, studies=studies)
         self.table.clear()
         self._running.start()
 
@@ -226,7 +226,9 @@ class BatchSection:
         try:
             if self._volumes_gone:
                 raise Cases.gone(row)
-            node = Cases.open_case(row, self._files.series.get(Cases.file_of(row.origin), ""))
+            node = Cases.open_case(row)
+            if self._source == STUDIES and not row.series:  # Slicer calls it as its file, which may hold a name
+                node.SetName(row.case)
         except Exception as error:
             node = None
             self._services.show_error(error)

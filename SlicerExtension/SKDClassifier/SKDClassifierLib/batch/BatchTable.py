@@ -29,11 +29,13 @@ class Row:
         case: what the user calls it.
         outcome: what the model says of it, or why it says nothing.
         origin: what it is loaded by: a node's id, a path.
+        series: UID of the series of the DICOM database that it is loaded by instead; empty for all else.
     """
 
     case: str
     outcome: Result | Failure
     origin: str
+    series: str = ""
 
 
 class BatchTable:

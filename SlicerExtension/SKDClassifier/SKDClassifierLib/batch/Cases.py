@@ -28,15 +28,8 @@ def gone(row: Row) -> SKDError:
     return SKDError(row.case, "is not there any more", "Classify all once more", "not_found")
 
 
-def open_case(row: Row, series: str) -> Any:
-    """The volume of a case: the one in the scene, or loaded now.
-
-    Args:
-        row: the case.
-        series: its UID where it is one of the DICOM database.
-
-    Returns:
-        The volume node.
+def open_case(row: Row) -> Any:
+    """The volume node of a case: the one in the scene, or loaded now.
 
     Raises:
         SKDError: it is not there any more, or cannot be loaded.
@@ -44,10 +37,10 @@ def open_case(row: Row, series: str) -> Any:
     from MonaiSKD.errors import SKDError
 
     node, path = slicer.mrmlScene.GetNodeByID(row.origin), Path(file_of(row.origin))
-    if node is None and not series and not path.exists():
+    if node is None and not row.series and not path.exists():
         raise gone(row)
     if node is None:
-        node = _from_database(series) if series else _from_files(path, row)
+        node = _from_database(row.series) if row.series else _from_files(path, row)
     if node is None:
         raise SKDError(row.case, "cannot be loaded by Slicer", "Load it with the module 'Add Data'", "unsupported")
     return node

@@ -3,34 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import qt
 from slicer.i18n import tr as _
 
+from SKDClassifierLib.batch.StudyFiles import StudyFiles
 from SKDClassifierLib.jobs.Pace import Pace
 
 if TYPE_CHECKING:
     from SKDClassifierLib.scene.Inputs import DicomDatabase
 
 _DATE, _MODALITY, _DESCRIPTION, _NAME = range(4)
-
-
-@dataclass
-class StudyFiles:
-    """The files of some studies.
-
-    Args:
-        paths: all files.
-        names: file or series' folder -> what the user calls its series.
-        series: file or series' folder -> series UID.
-    """
-
-    paths: list[str] = field(default_factory=list)
-    names: dict[str, str] = field(default_factory=dict)
-    series: dict[str, str] = field(default_factory=dict)
 
 
 class StudyTree:
@@ -90,11 +74,7 @@ class StudyTree:
                 about = self._database.fieldForSeries("SeriesDescription", series) or description
                 modality = self._database.fieldForSeries("Modality", series)
                 name = " ".join(part for part in (date, modality, about) if part) or series
-                for file in self._database.filesForSeries(series):
-                    found.paths.append(file)
-                    for place in (file, str(Path(file).parent)):
-                        found.names.setdefault(place, name)
-                        found.series.setdefault(place, series)
+                found.add(series, name, self._database.filesForSeries(series))
         return found
 
     def _add_next(self) -> bool:

@@ -18,6 +18,7 @@ from SKDClassifierLib.place.Server import Connection, LabelServer
 
 if TYPE_CHECKING:
     from MonaiSKD.runtime import Failure, Result
+    from SKDClassifierLib.Protocols import ServerChoice
 
 PREFIX = "SKDClassifier/server"
 _REMEMBERED = 8
@@ -147,3 +148,28 @@ class Place:
     def _tell(self) -> None:
         for listener in list(self._listeners):
             listener()
+
+
+class KeptPlace:
+    """A place as it was chosen at the start of a longer work, whatever is chosen since.
+
+    Where this computer was chosen since, the server refuses to be used, as :meth:`Place.infer` says.
+
+    Args:
+        place: what is chosen now.
+    """
+
+    def __init__(self, place: ServerChoice) -> None:
+        self._place = place
+        self.remote, self.url, self.models = place.remote, place.url, place.models
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Never calls `listener`: this place does not change."""
+
+    def consent(self, parent: Any = None) -> bool:
+        """Whether the user lets images go to the server that is chosen now."""
+        return self._place.consent(parent)
+
+    def infer(self, model: str, file: str | Path, url: str) -> Any:
+        """The server's answer to an image file; any thread. See :meth:`Place.infer`."""
+        return self._place.infer(model, file, url)
