@@ -7,56 +7,49 @@ Slicer reads DICOM with ITK's GDCM, which (as measured with SimpleITK 2.5, the s
 - applies neither the modality lookup table nor the VOI lookup table, window, padding or presentation LUT shape.
 
 So a node of a radiograph is bright = dense, but without the window that the radiologist saw, and a MONOCHROME1 file's
-window does not fit its values any more. With the file's header all of this is undone exactly.
+window does not fit its values any more. With the file's header all of this is undone exactly
+(:func:`from_volume_node`); without, the volume is read as one without a window (:func:`from_volume_array`).
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from MonaiSKD.errors import SKDError
-from MonaiSKD.reading.canonical import CanonicalRule, canonicalise
+from MonaiSKD.reading.canonical import CanonicalRule
 from MonaiSKD.reading.image import Image, Series
-from MonaiSKD.reading.volume import Volume, how_canonical, refuse_too_large, volume_series, wrong_for_radiograph
+from MonaiSKD.reading.volume import Volume, refuse_too_large, volume_series, wrong_for_radiograph
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
 # Rescaling in the reader rounds; stored values are whole numbers.
 _WHOLE = 1e-3
+_WINDOW_UNKNOWN = ("The file's own window is unknown; the image may differ from that of the file.",)
 
 
 def from_volume_node(
     values: npt.NDArray[Any],
     rule: CanonicalRule,
     *,
-    header: Dataset | None = None,
-    spacing: tuple[float, float] | None = None,
+    header: Dataset,
     path: str = "volume node",
 ) -> Image:
-    """The canonical image of a radiograph in a volume node.
-
-    With its header it is the image that :func:`~MonaiSKD.reading.reader.read_image` makes of the file. Without, the
-    values are taken as bright = dense and go through the rule, and a warning says that the file's window is unknown.
+    """The canonical image of a radiograph in a volume node: that which `read_image` makes of its DICOM file.
 
     Args:
         values: (1, H, W), as Slicer's `arrayFromVolume` gives them, or (H, W).
         rule: how values become [0, 1].
         header: the file's, such as `open_dataset(file, pixels=False)` or `pydicom.dcmread(file)` gives it.
-        spacing: millimetres between rows and between columns, where there is no header.
         path: what the user would call the node.
 
     Raises:
         SKDError: the node holds several slices, colours, or NaN or infinity; the header is not that of this node, or
             is not of the rule's kind.
-
-    Example:
-        >>> from MonaiSKD.reading import RULES
-        >>> from_volume_node(np.array([[[0, 50, 100]]]), RULES["chest_xray"]).pixels.shape
-        (1, 1, 3)
     """
     _refuse_array(values, path)
     if values.ndim == 3 and len(values) > 1:
@@ -64,18 +57,17 @@ def from_volume_node(
     picture = values.reshape(values.shape[-2:])
     if values.dtype.kind == "f" and not np.isfinite(picture).all():
         raise SKDError(path, "holds pixels that are NaN or infinite", "Load the image again", "damaged")
-    if header is not None:
-        return _through_header(picture, rule, header, path)
-    warnings = ("The file's own window is unknown; the image may differ from that of the file.",)
-    return Image(canonicalise(picture, rule), spacing, path, (how_canonical(rule),), warnings)
+    return _through_header(picture, rule, header, path)
 
 
 def from_volume_array(
     values_kji: npt.NDArray[Any], affine_ras: npt.NDArray[np.float64], rule: CanonicalRule, *, path: str = "volume node"
 ) -> Series:
-    """The axial slices of a CT or MR volume node, whose values are modality values already.
+    """The axial slices of a CT or MR volume node, whose values are modality values already, or a radiograph's picture.
 
-    The array is not copied: it must not change while the series is in use.
+    A radiograph is turned upright as its affine says, like one in a NIfTI file; its values are taken as bright = dense,
+    and a warning says that the file's window is unknown. The array is not copied: it must not change while the series
+    is in use.
 
     Args:
         values_kji: (K, J, I), as Slicer's `arrayFromVolume` gives them.
@@ -85,12 +77,19 @@ def from_volume_array(
 
     Raises:
         SKDError: as for files, see :func:`~MonaiSKD.reading.volume.volume_series`.
+
+    Example:
+        >>> from MonaiSKD.reading import RULES
+        >>> series = from_volume_array(np.array([[[0, 50, 100]]]), np.diag([-1.0, -1, 1, 1]), RULES["chest_xray"])
+        >>> series.read(0).pixels.shape
+        (1, 1, 3)
     """
     _refuse_array(values_kji, path)
     if values_kji.ndim != 3:
         raise SKDError(path, f"is no volume (shape {values_kji.shape})", "Give a scalar volume", "unsupported")
     refuse_too_large(path, values_kji.shape, values_kji.itemsize)
-    return volume_series(Volume(values_kji.transpose(), np.asarray(affine_ras, dtype=np.float64), path), rule)
+    series = volume_series(Volume(values_kji.transpose(), np.asarray(affine_ras, dtype=np.float64), path), rule)
+    return replace(series, warnings=(*_WINDOW_UNKNOWN, *series.warnings)) if rule.modality == "chest_xray" else series
 
 
 def _refuse_array(values: npt.NDArray[Any], path: str) -> None:

@@ -96,10 +96,19 @@ def test_the_header_is_left_as_it_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
 def test_without_a_header_a_file_without_window_gives_its_image_and_a_warning(tmp_path: Path, photometric: str) -> None:
     path = save(tmp_path / "a.dcm", RAMP.astype(np.uint16), header("CR", PhotometricInterpretation=photometric))
-    image = from_volume_node(node(path), CXR, spacing=(0.2, 0.3))
-    np.testing.assert_allclose(image.pixels, read_image(path, CXR).pixels, atol=1e-6)
-    assert image.spacing == (0.2, 0.3)
-    assert "window is unknown" in image.warnings[0]
+    series = from_volume_array(node(path), np.diag([-0.3, -0.2, 1, 1]), CXR)
+    image = series.read(0)
+    np.testing.assert_allclose(image.pixels, read_image(path, CXR).pixels, atol=1e-5)
+    assert image.spacing == pytest.approx((0.2, 0.3))
+    assert "window is unknown" in series.warnings[0]
+
+
+@pytest.mark.parametrize("directions", [(-1, -1), (1, -1), (-1, 1), (1, 1)])
+def test_without_a_header_a_radiograph_is_turned_as_in_a_nifti_file(tmp_path: Path, directions: tuple) -> None:
+    affine = np.diag([*directions, 1.0, 1.0])
+    nibabel.save(nibabel.Nifti1Image(RAMP.T[:, :, None].astype(np.int16), affine), tmp_path / "a.nii")
+    image = from_volume_array(RAMP[None], affine, CXR).read(0)
+    np.testing.assert_allclose(image.pixels, read_image(tmp_path / "a.nii", CXR).pixels, atol=1e-6)
 
 
 @pytest.mark.parametrize("change", [lambda v: v[:, 1:], lambda v: v + 0.5, lambda v: v.astype(np.int32) - 5000])
@@ -128,7 +137,10 @@ def test_the_header_of_a_ct_is_refused(tmp_path: Path) -> None:
 )
 def test_nodes_that_are_no_radiograph_are_refused(values: np.ndarray, code: str) -> None:
     with pytest.raises(SKDError) as caught:
-        from_volume_node(values, CXR)
+        from_volume_node(values, CXR, header=header("CR"))
+    assert caught.value.code == code
+    with pytest.raises(SKDError) as caught:
+        from_volume_array(values, np.diag([-1.0, -1, 1, 1]), CXR).read(0)
     assert caught.value.code == code
 
 

@@ -41,6 +41,8 @@ class Behaviour:
         self.info: tuple[int, bytes] = (200, json.dumps(INFO).encode())
         self.infer: tuple[int, bytes] = (200, json.dumps({"params": {"monai_skd": LINE}}).encode())
         self.cut = False
+        self.go = threading.Event()
+        self.go.set()
         self.seen: list[tuple[str, str, bytes]] = []
         self.url = ""
 
@@ -53,6 +55,7 @@ def server() -> Iterator[Behaviour]:
         def answer(self, kind: str, status: int, content: bytes) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             behaviour.seen.append((kind, self.path, body))
+            behaviour.go.wait(10)
             self.send_response(status)
             self.send_header("Content-Length", str(len(content) + 10 * behaviour.cut))
             self.end_headers()

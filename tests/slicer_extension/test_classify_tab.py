@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import slicer
+import vtk
 from classify_desk import Desk, action, open_desk
 from classify_parts import ct_values, longest_block, new_parameter_node
 from harness import observers, pixels_of, screenshot, wait_until
@@ -189,6 +190,41 @@ def test_an_answer_to_other_voxels_is_marked(desk, add_volume):
     assert notice.isHidden()
     node.GetImageData().Modified()  # as a filter leaves it
     assert not notice.isHidden()
+
+
+def test_an_answer_to_another_place_is_marked_and_its_places_are_not_shown(desk, add_volume):
+    node = add_volume(ct_values(), name="moved")
+    desk.choose(node, "tiny_lung_ct")
+    stored, ui = desk.classify(), desk.tab.view.ui
+    composite = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")[0]
+    first, moved = vtk.vtkMatrix4x4(), vtk.vtkMatrix4x4()
+    node.GetIJKToRASMatrix(first)
+    moved.DeepCopy(first)
+    moved.SetElement(2, 3, first.GetElement(2, 3) + 100)
+
+    def is_marked() -> bool:
+        marked = not ui.noticeLabel.isHidden()
+        assert (composite.GetForegroundVolumeID() is None) == marked
+        assert (ui.slicesRow.isHidden(), ui.heatRow.isHidden()) == (marked, marked)
+        assert composite.GetBackgroundVolumeID() == node.GetID()
+        return marked
+
+    assert not is_marked()
+    node.SetIJKToRASMatrix(moved)
+    assert is_marked()
+    desk.choose(add_volume(ct_values(), name="other"))
+    desk.choose(node)
+    assert is_marked()
+    node.SetIJKToRASMatrix(first)
+    assert not is_marked()
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    node.SetAndObserveTransformNodeID(transform.GetID())
+    assert not is_marked()
+    transform.SetMatrixTransformToParent(moved)
+    assert is_marked()
+    desk.classify()
+    assert not is_marked()
+    assert stored.outdated
 
 
 def test_an_answer_for_a_volume_that_is_not_chosen_any_more_waits_for_it(desk, add_volume, slow):

@@ -13,10 +13,12 @@ import nibabel
 import numpy as np
 import pytest
 import slicer
+from classify_parts import ct_values, make_services
 from harness import observers, pixels_of, render_slice, screenshot, wait_until
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from SKDClassifierLib import train
+from SKDClassifierLib.classify.ResultView import ResultView
 from SKDClassifierLib.train.Labels import LabelFile
 from SKDClassifierLib.train.LabelSection import LabelSection
 
@@ -279,6 +281,46 @@ def test_a_dicom_file_is_a_case_of_its_own_not_its_series(app, section, tmp_path
     assert (values == 100).all()
 
 
+def test_another_folder_is_labelled_in_its_own_file(app, section, folder, tmp_path):
+    open_folder(section, folder)
+    other = tmp_path / "other"
+    other.mkdir()
+    for name in ("x.nii", "y.nii"):
+        write_image(other / name)
+    open_folder(section, other)
+    assert section.ui.caseLabel.text == "x.nii  (1 of 2)"
+    section.give("normal")
+    assert not (folder / "labels.csv").exists()
+    assert [row.split(",")[:2] for row in (other / "labels.csv").read_text().splitlines()[1:]] == [["x.nii", "normal"]]
+    assert shown(app) == ["y"]
+
+
+def test_no_label_while_the_views_show_another_image(app, section, folder, tmp_path, add_volume):
+    services, _ = make_services(app, tmp_path / "models")
+    patient = add_volume(ct_values(6, 32), name="patient")
+    stored = services.logic.classify(patient, tmp_path / "models" / "tiny_lung_ct.onnx")
+    view = ResultView(services)
+    view.show(stored)
+    composite = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")[0]
+    assert composite.GetForegroundVolumeID() == stored.heat_node.GetID()
+    open_folder(section, folder)
+    assert composite.GetForegroundVolumeID() is None
+    view.show(stored)  # as when the user comes back to the module
+    section.give("pneumonia")
+    assert section.ui.messageLabel.text == "a.nii was not in the views and is shown again."
+    assert not (folder / "labels.csv").exists()
+    assert (composite.GetBackgroundVolumeID(), composite.GetForegroundVolumeID()) == (
+        slicer.util.getNode("a").GetID(),
+        None,
+    )
+    view.show(stored)
+    section.refresh()
+    assert composite.GetBackgroundVolumeID() == slicer.util.getNode("a").GetID()
+    section.give("pneumonia")
+    assert LabelFile(folder / "labels.csv").counts() == {"pneumonia": 1}
+    view.cleanup()
+
+
 def test_memory_and_observers_stay_flat(app, section, folder):
     open_folder(section, folder)
     section.ui.nextButton.click()
@@ -292,7 +334,7 @@ def test_a_closed_scene_and_a_deleted_volume_do_no_harm(app, section, folder):
     open_folder(section, folder)
     slicer.mrmlScene.RemoveNode(slicer.util.getNode("a"))
     buttons(section)[0].click()
-    assert section.ui.messageLabel.text == "a.nii had left the scene and is shown again."
+    assert section.ui.messageLabel.text == "a.nii was not in the views and is shown again."
     assert section.ui.countsLabel.text.startswith("0 of 6")
     buttons(section)[0].click()
     section.scene_closing()

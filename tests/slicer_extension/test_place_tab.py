@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from harness import wait_until
 from label_server import LINE, Behaviour
+from PySide6.QtTest import QTest
 from SKDClassifierLib.jobs.Jobs import BackgroundTask
 from SKDClassifierLib.place import Place, PlaceTab
 from SKDClassifierLib.place.Install import WHEELS_SETTING, Installer
@@ -153,6 +154,20 @@ def test_nothing_is_sent_once_this_computer_is_chosen(place, server: Behaviour, 
     with pytest.raises(SKDError, match="was not sent"):
         place.infer("chest", tmp_path / "image.png", server.url)
     assert server.seen == []
+
+
+def test_this_computer_chosen_while_a_server_is_tested_stays_chosen(tab, place, server: Behaviour):
+    place.use_server(server.url, READY)
+    server.go.clear()
+    tab.ui.serverButton.click()
+    tab.ui.urlCombo.setEditText(server.url)
+    tab.ui.testButton.click()
+    tab.ui.localButton.click()
+    assert (place.remote, tab.ui.testButton.enabled, tab.ui.stateLabel.text) == (False, True, "")
+    server.go.set()
+    wait_until(lambda: bool(server.seen), 10)
+    QTest.qWait(300)
+    assert not place.remote
 
 
 def test_the_latest_address_comes_first_and_few_are_kept(place):

@@ -6,13 +6,16 @@ import csv
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 import slicer
+from classify_parts import radiograph_values
 from SKDClassifierLib.scene import Inputs
 from SKDClassifierLib.scene.Logic import Logic
 
 from MonaiSKD.errors import SKDError
+from MonaiSKD.reading import RULES, read_image
 from MonaiSKD.reading.dicom.dataset import open_dataset
 from MonaiSKD.runtime import Classifier
 
@@ -81,6 +84,15 @@ def test_radiographs_give_the_same_answer_as_node_and_as_file(shared, scene):
         inverted += open_dataset(file, pixels=False).PhotometricInterpretation == "MONOCHROME1"
     assert compared >= 3
     assert inverted >= 1, "none of the compared radiographs is MONOCHROME1"
+
+
+@pytest.mark.parametrize("directions", [(-1, -1), (1, -1), (-1, 1), (1, 1)])
+def test_a_radiograph_without_a_header_is_turned_as_its_file_is(app, tmp_path, directions):
+    file, rule = tmp_path / "a.nii.gz", RULES["chest_xray"]
+    nibabel.save(nibabel.Nifti1Image(radiograph_values()[0].T[:, :, None], np.diag([*directions, 1, 1])), file)
+    series = Inputs.prepare(slicer.util.loadVolume(str(file), {"show": False}), rule).series
+    np.testing.assert_allclose(series.read(0).pixels, read_image(file, rule).pixels, atol=1e-6)
+    assert any("window is unknown" in warning for warning in series.warnings)
 
 
 def test_a_volume_of_another_modality_is_refused_by_its_header(shared, scene):

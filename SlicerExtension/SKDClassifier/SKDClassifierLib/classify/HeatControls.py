@@ -52,8 +52,9 @@ class HeatControls:
         self._stored = None
 
     def _heat(self) -> Any:
-        """The heat map's node; None where there is none, or it was deleted."""
-        node = self._stored.heat_node if self._stored is not None else None
+        """The heat map's node; None where there is none any more, or the volume was changed since."""
+        stored = self._stored
+        node = stored.heat_node if stored is not None and not stored.outdated else None
         return node if node is not None and slicer.mrmlScene.IsNodePresent(node) else None
 
     def _changed(self, *_args: Any) -> None:

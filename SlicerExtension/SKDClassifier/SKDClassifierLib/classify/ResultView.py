@@ -41,6 +41,7 @@ class ResultView:
         self.widget = slicer.util.loadUI(str(UI))
         self.ui = slicer.util.childWidgetVariables(self.widget)
         self.stored: StoredResult | None = None
+        self._outdated = False
         self._observed: list[tuple[Any, int]] = []
         self._slices = SliceCurve(self.ui)
         self._heat = HeatControls(services, self.ui)
@@ -58,8 +59,7 @@ class ResultView:
         self.stored = stored
         self._observe(stored.volume_node if stored is not None else None)
         self.widget.setVisible(stored is not None)
-        self._slices.show(stored)
-        self._heat.show(stored)
+        self._show_places(stored)
         self._export.show(stored)
         if stored is None:
             return
@@ -88,15 +88,24 @@ class ResultView:
         self._slices.cleanup()
 
     def _observe(self, volume: Any) -> None:
-        """Hear of changes of a volume's voxels, and of no other volume's."""
+        """Hear of changes of a volume's voxels and of its place, and of no other volume's."""
         for node, tag in self._observed:
             node.RemoveObserver(tag)
-        events = () if volume is None else (volume.ImageDataModifiedEvent, vtk.vtkCommand.ModifiedEvent)
+        events: tuple[Any, ...] = ()
+        if volume is not None:
+            events = (volume.ImageDataModifiedEvent, volume.TransformModifiedEvent, vtk.vtkCommand.ModifiedEvent)
         self._observed = [(volume, volume.AddObserver(event, self._volume_changed)) for event in events]
 
     def _volume_changed(self, *_args: Any) -> None:
-        if self.stored is not None and self.stored.outdated:
+        if self.stored is not None and self.stored.outdated != self._outdated:
+            self._show_places(self.stored)
             self._show_words(self.stored)
+
+    def _show_places(self, stored: StoredResult | None) -> None:
+        """The heat map and the way to the slices; neither of an answer that the volume as it is now did not get."""
+        self._outdated = stored is not None and stored.outdated
+        self._slices.show(None if self._outdated else stored)
+        self._heat.show(stored)
 
     def _show_words(self, stored: StoredResult) -> None:
         from MonaiSKD.reporting.sentences import answer, apart, printable, sentence

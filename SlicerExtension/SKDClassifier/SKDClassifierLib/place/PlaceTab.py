@@ -83,6 +83,10 @@ class PlaceTab:
         return _("You will be asked before the first image is sent to {url}.").format(url=place.url)
 
     def _choose_local(self, *_args: Any) -> None:
+        if self._testing is not None:  # its end would choose the server
+            self._testing.abandon()
+            self._test_ended()
+            self.ui.stateLabel.setText("")
         self._place.use_this_computer()
 
     def _choose_server(self, *_args: Any) -> None:

@@ -129,7 +129,7 @@ def read(captured: CapturedVolume, rule: CanonicalRule) -> PreparedVolume:
     """Read what was captured, in any thread; the slices of a volume are read later, where and when they are asked for.
 
     A radiograph loaded from the DICOM database gets its window and its polarity back from its header, so that it gives
-    the answer that its file gives.
+    the answer that its file gives. Without a header it is turned upright as its place in the world says.
 
     Args:
         captured: the volume.
@@ -144,9 +144,8 @@ def read(captured: CapturedVolume, rule: CanonicalRule) -> PreparedVolume:
 
     values, name, ijk_to_ras = grey(captured), captured.name, captured.ijk_to_ras
     header = _header(captured.file)
-    if rule.modality == "chest_xray" and (header is not None or len(values) == 1):
-        spacing = (float(np.linalg.norm(ijk_to_ras[:3, 1])), float(np.linalg.norm(ijk_to_ras[:3, 0])))
-        image = from_volume_node(values, rule, header=header, spacing=spacing, path=name)
+    if rule.modality == "chest_xray" and header is not None:
+        image = from_volume_node(values, rule, header=header, path=name)
         return PreparedVolume(captured, one_image(image, ()), ijk_to_ras, image.pixels.shape[1:])
     series = from_volume_array(values, captured.to_world @ ijk_to_ras, rule, path=name)
     series = replace(series, warnings=(*_doubts(header, rule), *series.warnings))
@@ -201,7 +200,7 @@ def unchanged(captured: CapturedVolume, scene: Any) -> Any:
     if node is None:
         raise SKDError(captured.name, "was deleted while it was classified", "Load it again, then classify it")
     image = node.GetImageData()
-    same_place = np.array_equal(_ijk_to_ras(node), captured.ijk_to_ras)
+    same_place = np.array_equal(place_of(node), captured.to_world @ captured.ijk_to_ras)
     if image is not captured.image or image.GetMTime() != captured.changed or not same_place:
         raise SKDError(captured.name, "was changed while it was classified", "Classify it again")
     return node
@@ -273,6 +272,11 @@ def _ijk_to_ras(node: Any) -> np.ndarray:
     matrix = vtk.vtkMatrix4x4()
     node.GetIJKToRASMatrix(matrix)
     return slicer.util.arrayFromVTKMatrix(matrix)
+
+
+def place_of(node: Any) -> np.ndarray:
+    """(4, 4), from a volume's voxels to the world."""
+    return _to_world(node) @ _ijk_to_ras(node)
 
 
 def _to_world(node: Any) -> np.ndarray:

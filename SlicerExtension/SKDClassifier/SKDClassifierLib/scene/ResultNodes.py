@@ -12,7 +12,7 @@ import slicer
 import vtk
 
 from SKDClassifierLib import Package
-from SKDClassifierLib.scene import HeatMapNode
+from SKDClassifierLib.scene import HeatMapNode, Inputs
 
 if TYPE_CHECKING:
     from MonaiSKD.runtime import Result
@@ -22,7 +22,7 @@ ATTRIBUTE = "SKDClassifier.result"
 FORMAT = "1"
 VOLUME, TABLE, HEAT = "SKDClassifier.volume", "SKDClassifier.table", "SKDClassifier.heat"
 # And in Python, which VTK keeps as long as the node lives and no file takes along: when the voxels behind the answer
-# were changed last. Times of change are of this session.
+# were changed last, and where they lay. Times of change are of this session.
 _SEEN = "skd_voxels_seen"
 
 
@@ -57,9 +57,9 @@ class StoredResult:
 
     @property
     def outdated(self) -> bool:
-        """Whether the volume's voxels were changed since; known of answers of this session only."""
+        """Whether the volume's voxels or its place were changed since; known of answers of this session only."""
         seen = getattr(self.text_node, _SEEN, None)
-        return seen is not None and self.volume_node is not None and _last_change(self.volume_node) != seen
+        return seen is not None and self.volume_node is not None and _state(self.volume_node) != seen
 
 
 def store(
@@ -113,7 +113,7 @@ def store(
             "source": source,
         }
         text.SetText(json.dumps(content, ensure_ascii=False))
-        setattr(text, _SEEN, _last_change(volume))
+        setattr(text, _SEEN, _state(volume))
         text.SetNodeReferenceID(VOLUME, volume.GetID())
         table = keep(scene.AddNewNodeByClass("vtkMRMLTableNode", f"{name} table"))
         _fill(table, result)
@@ -203,6 +203,11 @@ def _take_out(scene: Any, node: Any) -> None:
     for one in (node, *helpers):
         if one is not None:
             scene.RemoveNode(one)
+
+
+def _state(volume: Any) -> tuple[Any, ...]:
+    """What an answer and its places hold for: the voxels, and where they lie in the world."""
+    return _last_change(volume), Inputs.place_of(volume).tobytes()
 
 
 def _last_change(volume: Any) -> int:

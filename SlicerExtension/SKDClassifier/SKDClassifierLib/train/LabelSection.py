@@ -15,6 +15,7 @@ from slicer.i18n import tr as _
 
 from SKDClassifierLib import Package
 from SKDClassifierLib.Protocols import Services
+from SKDClassifierLib.train.CaseView import CaseView
 from SKDClassifierLib.train.Labels import LabelFile, cases_in
 
 UI = Path(__file__).parents[2] / "Resources" / "UI" / "LabelSection.ui"
@@ -42,7 +43,7 @@ class LabelSection:
         self._cases: list[Path] = []
         self._unreadable: set[Path] = set()
         self._case: Path | None = None
-        self._shown: str | None = None  # the node's ID
+        self._view = CaseView()
         self._shown_at = 0.0
         self._suggested: list[str] = []
         self.classes: list[str] = []  # those that have buttons
@@ -82,6 +83,8 @@ class LabelSection:
         except SKDError as error:
             self._services.show_error(error)
             return
+        self._view.remove()
+        self._case = None
         self._cases, self._labels, self._unreadable = cases, labels, set()
         self.ui.classesEdit.setText(", ".join(labels.counts(self.classes)))
         self._show_classes()
@@ -98,9 +101,9 @@ class LabelSection:
         if self._labels is None or self._case is None:
             return
         self._say("")
-        if self._node() is None:
+        if not self._view.seen:
             if self._show(self._case):
-                self._say(_("{case} had left the scene and is shown again.").format(case=self._case.name))
+                self._say(_("{case} was not in the views and is shown again.").format(case=self._case.name))
             return
         try:
             self._labels.give(self._case, label)
@@ -158,13 +161,13 @@ class LabelSection:
         self._update()
 
     def refresh(self) -> None:
-        """The scene may be another: show the case again where it went."""
-        if self._case is not None and self._shown is None and self.widget.visible:
+        """The scene may be another, or the views may show another image: show the case again."""
+        if self._case is not None and not self._view.seen and self.widget.visible:
             self._show(self._case)
 
     def scene_closing(self) -> None:
         """The case that is shown goes with the scene; labels do not."""
-        self._shown = None
+        self._view.forget()
 
     def cleanup(self) -> None:
         """Let go of the widgets."""
@@ -230,36 +233,18 @@ class LabelSection:
 
     def _show(self, case: Path) -> bool:
         """Show a case instead of the former one; False, with a message, where it cannot be read."""
-        self._remove_shown()
         self._case = case
         try:
-            # Without the other files of its folder, which a reader of DICOM series would take for one volume.
-            node = slicer.util.loadVolume(str(case), {"singleFile": True, "show": False})
+            self._view.show(case)
         except RuntimeError:  # what Slicer raises where no reader understood the file
             self._unreadable.add(case)
             self._say(_("{case} cannot be shown; it stays without a label.").format(case=case.name), bad=True)
             self._update()
             return False
         self._unreadable.discard(case)
-        self._shown = node.GetID()
-        slicer.util.setSliceViewerLayers(background=node, fit=True, rotateToVolumePlane=True)
         self._shown_at = time.monotonic()
         self._update()
         return True
-
-    def _node(self) -> Any:
-        """The volume that is shown; None where it is not in the scene any more."""
-        return slicer.mrmlScene.GetNodeByID(self._shown) if self._shown else None
-
-    def _remove_shown(self) -> None:
-        """Take the former case out of the scene, with the nodes that only it has."""
-        node, self._shown = self._node(), None
-        if node is None:
-            return
-        own = [node.GetStorageNode(), *(node.GetNthDisplayNode(i) for i in range(node.GetNumberOfDisplayNodes()))]
-        for one in (node, *own):
-            if one is not None:
-                slicer.mrmlScene.RemoveNode(one)
 
     def _on_use_clicked(self, *_arguments: Any) -> None:
         if self._labels is not None:
