@@ -43,8 +43,9 @@ class MonaiSKDApp(MONAILabelApp):
     """
 
     def __init__(self, app_dir: str, studies: str, conf: Mapping[str, str]) -> None:
-        # It quotes requests, with the names of files and images, in its log.
-        logging.getLogger("monailabel").setLevel(logging.WARNING)
+        # It quotes requests and images in its log, in warnings too, and a task's process, "__main__", its whole result.
+        logging.getLogger("monailabel").setLevel(logging.ERROR)
+        logging.getLogger("__main__").setLevel(logging.WARNING)
         if studies.startswith(("http://", "https://")):
             cause = "is a server: MONAI Label stores no class in one"
             raise SKDError(studies, cause, "Name a folder; for a PACS see docs/pacs.md")

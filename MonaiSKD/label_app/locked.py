@@ -104,9 +104,17 @@ class LockedDatastore(LocalDatastore):
             super().update_label_info(label_id, label_tag, info)
 
     def remove_image(self, image_id: str) -> None:
-        """Remove an image with its labels."""
+        """Remove an image with its labels; where it is a link, what it leads to stays."""
         with self.changing():
-            super().remove_image(image_id)
+            entry = self._datastore.objects.get(image_id)
+            name = "" if entry is None else self._filename(image_id, entry.image.ext)
+            file = Path(self._datastore.image_path()) / name
+            if name and file.is_symlink():
+                for tag in list(entry.labels):
+                    super().remove_label(image_id, tag)
+                file.unlink()
+            else:
+                super().remove_image(image_id)
             self.refresh()  # now, not once the folder's watch has seen it
 
     def remove_label(self, label_id: str, label_tag: str) -> None:

@@ -76,7 +76,7 @@ class ClassifyAll(BatchInferTask):
     """All, the labelled or the unlabelled images of the datastore; each answer is stored with the tag "original"."""
 
     def __call__(self, request: dict[str, Any], datastore: Any, infer: Callable[..., Any]) -> dict[str, Any]:
-        """Classify; an image that cannot be answered has its error stored.
+        """Classify; an image that cannot be answered has its error stored, and one that was taken away is passed over.
 
         MONAI Label's own choice of a device fails where there is none, and its files, once stored, are in the way.
         """
@@ -84,5 +84,19 @@ class ClassifyAll(BatchInferTask):
             raise SKDError("images", "are neither all, labeled nor unlabeled", "Ask for one of these")
         with tempfile.TemporaryDirectory(prefix="monai-skd-") as folder:
             wanted = {**request, "multi_gpu": False, "device": "cpu", "max_workers": 1, "folder": folder}
-            found: dict[str, Any] = super().__call__(wanted, datastore, infer)
+            found: dict[str, Any] = super().__call__(wanted, datastore, _unless_gone(infer))
         return found
+
+
+def _unless_gone(infer: Callable[..., Any]) -> Callable[..., Any]:
+    """An image of the datastore may be taken away after it was listed: no reason to leave the others unanswered."""
+
+    def infer_or_pass(*arguments: Any) -> Any:
+        try:
+            return infer(*arguments)
+        except SKDError as error:
+            if error.code != "not_found":
+                raise
+            return {}
+
+    return infer_or_pass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import random
+import shutil
 import socket
 import tempfile
 import zipfile
@@ -170,7 +171,15 @@ def test_names_of_uploads_go_nowhere(server, images):
     assert not Path(tempfile.gettempdir(), "x.png").exists()
 
 
-def test_the_log_names_no_patient_and_no_image(server, images):
+def test_the_log_names_no_patient_and_no_image(server, images, studies):
+    shutil.copy(images / "a.png", studies / "Geheim_Eva.png")
+    for reader, label in (("DrGeheim", "ring"), ("B", "tumor")):
+        server.label("Geheim_Eva", label, reader).raise_for_status()
+    server.ask("POST", "/scoring/readers", params={"run_sync": True}).raise_for_status()
+    server.ask("POST", f"/batch/infer/{CHEST}", json={}).raise_for_status()
+    assert server.finished("/batch/infer")["status"] == "DONE"
+    (studies / "Geheim_Eva.png").unlink()
+    server.ask("POST", "/scoring/readers", params={"run_sync": True}).raise_for_status()
     server.ask("POST", f"/infer/{CHEST}", files={"file": ("Geheim^Hans.dcm", (images / "d.dcm").read_bytes())})
     server.infer(CHEST, image="Geheim^Hans")
     server.infer(CHEST, images / "d.dcm")

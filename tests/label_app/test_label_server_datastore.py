@@ -17,6 +17,7 @@ from MonaiSKD.label_app.datastore import ReaderDatastore
 from MonaiSKD.label_app.opinions import LARGEST
 from MonaiSKD.label_app.served import ServedModel
 from MonaiSKD.label_app.strategies import HighestEntropy
+from MonaiSKD.label_app.tasks import ClassifyAll
 from MonaiSKD.label_app.training import training_set
 
 
@@ -204,3 +205,37 @@ def test_searches_at_the_same_time_look_at_each_image_once(folder, tmp_path):
         thread.join()
     assert sorted(asked) == ["0", "1", "2", "3", "4", "5"]
     assert [one["considered"] for one in found] == [6] * 4
+
+
+def test_of_a_link_the_link_alone_is_removed(folder, images, tmp_path):
+    archive = tmp_path / "archive"
+    shutil.copytree(images / "series", archive / "ct")
+    shutil.copy(images / "a.png", archive / "x.png")
+    (folder / "x.png").symlink_to(archive / "x.png")
+    (folder / "ct").symlink_to(archive / "ct")
+    store = opened(folder)
+    label = give(store, folder, "x", {"label": "a", "reader": "A"})
+    before = sorted(archive.rglob("*"))
+    for image in ("x", "ct", "0"):
+        assert image in store.list_images()
+        store.remove_image(image)
+        assert image not in store.list_images()
+    assert sorted(archive.rglob("*")) == before
+    assert not label.exists()
+    assert not (folder / "x.png").is_symlink()
+    assert not (folder / "ct").is_symlink()
+    assert not (folder / "0.png").exists()
+
+
+def test_a_batch_goes_on_without_an_image_that_goes(folder):
+    store, answered = opened(folder), []
+
+    def infer(request: dict, datastore: ReaderDatastore) -> dict:
+        datastore.image_path(request["image"])
+        answered.append(request["image"])
+        (folder / "1.png").unlink(missing_ok=True)
+        datastore.refresh()
+        return {}
+
+    assert list(ClassifyAll()({}, store, infer)) == ["0", "1", "2", "3", "4", "5"]
+    assert answered == ["0", "2", "3", "4", "5"]
