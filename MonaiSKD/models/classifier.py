@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from MonaiSKD.errors import SKDError
+from MonaiSKD.models.networks import check_known, check_tiled
 
 
 class Output(NamedTuple):
@@ -43,20 +43,14 @@ def build_backbone(name: str, num_classes: int, image_size: int, **options: Any)
     Raises:
         SKDError: timm does not know the name, or a transformer's patches do not tile `image_size`.
     """
-    if not timm.is_model(name):
-        close = ", ".join(timm.list_models(f"*{name.split('_')[0]}*")[:3])
-        remedy = f"Choose one such as {close}" if close else "Choose one of timm.list_models()"
-        raise SKDError(f"network {name!r}", "timm does not know it", remedy)
+    check_known(name)
     # Only networks with a position grid are tied to a size, and timm names the option for just those.
     if timm.get_pretrained_cfg(name).fixed_input_size:
         options["img_size"] = image_size
     backbone: nn.Module = timm.create_model(name, pretrained=False, num_classes=num_classes, **options)
     patch = getattr(getattr(backbone, "patch_embed", None), "patch_size", None)
-    if patch is not None and image_size % patch[0]:
-        near = max(patch[0], round(image_size / patch[0]) * patch[0])
-        raise SKDError(
-            f"image size {image_size}", f"it is no multiple of {name}'s patch of {patch[0]} pixels", f"Use {near}"
-        )
+    if patch is not None:
+        check_tiled(name, patch[0], image_size)
     return backbone
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 import urllib.error
 import urllib.request
@@ -18,6 +17,7 @@ from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
 from torch import nn
 
 from MonaiSKD.errors import SKDError
+from MonaiSKD.models.networks import check_known, check_tiled
 from MonaiSKD.models.weightfiles import find_weights, fingerprint, read_weights
 
 State = Mapping[str, torch.Tensor]
@@ -85,9 +85,7 @@ def load_teacher(name: str, weights: str | Path | None = None, *, image_size: in
         >>> teacher.licence, tuple(teacher.module(torch.zeros(1, 3, 64, 64)).shape)
         ('Apache-2.0', (1, 1280))
     """
-    if not timm.is_model(name):
-        near = difflib.get_close_matches(name, timm.list_models(), n=3, cutoff=0.4)
-        raise SKDError(name, "timm knows no network of this name", f"Nearest names: {', '.join(near) or 'none'}")
+    check_known(name)
     module = _create(name, image_size)
     if weights is not None:
         file = find_weights(weights)
@@ -118,13 +116,7 @@ def _create(name: str, image_size: int) -> Any:
         blank = _timm_network(name)
     if not hasattr(blank, "set_input_size"):
         return _timm_network(name, num_classes=0)
-    patch = max(blank.patch_embed.patch_size)
-    if image_size % patch:
-        below, above = image_size // patch * patch, (image_size // patch + 1) * patch
-        sizes = f"{below} or {above}" if below else f"{above}"
-        raise SKDError(
-            f"image size {image_size}", f"{name} needs a multiple of its patch size {patch}", f"Choose {sizes}"
-        )
+    check_tiled(name, max(blank.patch_embed.patch_size), image_size)
     return _timm_network(name, num_classes=0, img_size=image_size)
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
-
 import timm
 from torch import Tensor, nn
 
 import MonaiSKD.models.students  # noqa: F401  (makes timm know the small students)
 from MonaiSKD.errors import SKDError
+from MonaiSKD.models.networks import check_known
 from MonaiSKD.selection.families import CannotMap, family_of, nearest_pair
 from MonaiSKD.selection.importance import activation_scores, weight_scores
 from MonaiSKD.selection.layout import Layout, lay_out
@@ -99,9 +98,7 @@ def _network(network: Network) -> nn.Module:
     """Build a network from its name, without weights; take a network as it is."""
     if isinstance(network, nn.Module):
         return network
-    if not timm.is_model(network):
-        near = difflib.get_close_matches(network, timm.list_models(), n=3) or ["a name that timm.list_models() lists"]
-        raise SKDError(network, "timm knows no network of this name", f"Try {' or '.join(near)}")
+    check_known(network)
     model: nn.Module = timm.create_model(network, pretrained=False, num_classes=0)
     return model
 
