@@ -10,9 +10,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Literal, TextIO
+from typing import TextIO
 
 from MonaiSKD import events
+from MonaiSKD.choices import HeatmapFormat, HeatmapKind
 from MonaiSKD.errors import SKDError
 from MonaiSKD.files import check_writable, output_file
 from MonaiSKD.reading.sources import Source, find_sources
@@ -21,7 +22,6 @@ from MonaiSKD.reporting.sentences import NOT_CLINICAL, Totals, cause, printable
 from MonaiSKD.reporting.text import format_failure, format_result, format_totals
 from MonaiSKD.runtime import Classifier, Failure, Result
 
-HeatmapFormat = Literal["png", "secondary-capture", "parametric-map"]
 # A bar for fewer inputs would be gone before it is read.
 _BAR_FROM = 5
 
@@ -173,9 +173,10 @@ class _Printer:
         folder = self.wishes.heatmaps
         if folder is None or isinstance(answer, Failure):
             return None
-        if self.wishes.heatmap_format != "png" and any(heat.instance for heat in answer.heatmaps):
+        kind = self.wishes.heatmap_format
+        if kind != "png" and any(heat.instance for heat in answer.heatmaps):
             try:
-                return self._save_dicom(answer, folder)
+                return self._save_dicom(answer, folder, kind)
             except SKDError as error:
                 if error.code not in ("not_found", "damaged", "unsupported"):  # of the output, not of this input
                     raise
@@ -184,11 +185,9 @@ class _Printer:
 
         return save_overlays(answer, folder)
 
-    def _save_dicom(self, answer: Result, folder: str) -> Sequence[Path]:
+    def _save_dicom(self, answer: Result, folder: str, kind: HeatmapKind) -> Sequence[Path]:
         from MonaiSKD.reporting.dicom_heatmap import write_heatmaps
 
-        as_map = self.wishes.heatmap_format == "parametric-map"
-        kind: Literal["parametric_map", "secondary_capture"] = "parametric_map" if as_map else "secondary_capture"
         return write_heatmaps(answer.heatmaps, folder, kind, self.classifier.model)
 
 

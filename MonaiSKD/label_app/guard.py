@@ -7,7 +7,6 @@ its log, and takes names apart that lead out of its folders.
 from __future__ import annotations
 
 import errno
-import ipaddress
 import json
 import logging
 import re
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
+from MonaiSKD.addresses import is_loopback
 from MonaiSKD.errors import SKDError
 from MonaiSKD.label_app.answers import status_of
 
@@ -102,7 +102,7 @@ class Guard:
         own = headers.get(b"host", b"").decode("latin-1")
         # A page may move a name of its own here, and is then of the same origin as this server.
         listens = (scope.get("server") or ("",))[0]
-        if own and _is_loopback(listens) and not _is_loopback(_name(own)) and own not in self._sites:
+        if own and is_loopback(listens) and not is_loopback(_name(own)) and own not in self._sites:
             return 421, "this server is asked by a name that is not its own (--conf origins)"
         if origin and origin.partition("//")[2] != own and origin not in self.origins:
             return 403, "pages of this web site may not ask (--conf origins)"
@@ -131,13 +131,6 @@ class Guard:
 def _name(host: str) -> str:
     """The name or address in a Host header, without the port."""
     return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-
-
-def _is_loopback(name: str) -> bool:
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return name == "localhost"
 
 
 def _explained(error: BaseException, largest: int) -> tuple[int, str]:

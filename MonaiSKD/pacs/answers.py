@@ -8,12 +8,11 @@ import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
 
+from MonaiSKD.choices import HeatMaps
 from MonaiSKD.errors import SKDError
 from MonaiSKD.files import read_json, write_json
 from MonaiSKD.pacs.incoming import sync
-from MonaiSKD.pacs.settings import HeatMaps
 from MonaiSKD.reading.dicom.dataset import open_dataset, open_header
 from MonaiSKD.reading.dicom.header import text as header_text
 from MonaiSKD.reading.sources import find_sources
@@ -158,14 +157,14 @@ def _report(
 
 
 def _maps(results: Sequence[Result], study: str, model: ModelIdentity, folder: Path, wish: HeatMaps) -> list[Path]:
-    from MonaiSKD.reporting.dicom_heatmap import Kind, write_heatmaps
+    from MonaiSKD.reporting.dicom_heatmap import write_heatmaps
 
     if wish == "none":
         return []
     files: list[Path] = []
     series: dict[str, str] = {}
     for result in results:
-        for path in write_heatmaps(result.heatmaps, folder, cast(Kind, wish.replace("-", "_")), model):
+        for path in write_heatmaps(result.heatmaps, folder, wish, model):
             was = open_header(path, ["SeriesInstanceUID"]).SeriesInstanceUID
             now = series.setdefault(was, stable_uid("pacs maps", study, *_words(model), str(len(series))))
             files.append(_renamed(path, study, model, "map", len(files), now).path)

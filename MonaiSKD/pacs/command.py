@@ -9,15 +9,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+from MonaiSKD.choices import PacsAction
 from MonaiSKD.errors import SKDError
 from MonaiSKD.pacs.queue import Queue
 from MonaiSKD.pacs.settings import Settings
 
-ACTIONS = ("run", "list", "retry")
-
 
 def pacs(
-    action: str,
+    action: PacsAction,
     config: str | Path,
     keys: Sequence[str] = (),
     *,
@@ -28,7 +27,7 @@ def pacs(
     """Run the service, list its queue, or let unanswerable studies be tried again.
 
     Args:
-        action: one of :data:`ACTIONS`.
+        action: what is to be done.
         config: the TOML file.
         keys: of rows, for "retry"; without any, all that are unanswerable.
         once: "run" takes in what there is, tries it, and ends.

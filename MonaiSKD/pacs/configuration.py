@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 from pathlib import Path
-from typing import cast
+from typing import cast, get_args
 
+from MonaiSKD.addresses import is_loopback
 from MonaiSKD.bundle import list_bundles
+from MonaiSKD.choices import HeatMaps
 from MonaiSKD.pacs.routing import Choice, Route
 from MonaiSKD.pacs.settings import (
     Answer,
     DicomWeb,
-    HeatMaps,
     Limits,
     Listen,
     Login,
@@ -51,7 +51,7 @@ def read_settings(path: str | os.PathLike[str]) -> Settings:
         listen=_listen(root),
         page=_page(root),
         limits=_limits(root),
-        workers=root.integer("workers", 1, 1, 64),
+        workers=root.integer("workers", Settings.workers, 1, 64),
         retry=_retry(root),
     )
     root.done()
@@ -71,14 +71,6 @@ def data_folder(path: str | os.PathLike[str]) -> Path:
 def _data(root: Table) -> Path:
     named = root.text("data", what="the folder for queue and images, such as /var/lib/monai-skd")
     return (root.file.parent / named).resolve()
-
-
-def is_loopback(address: str) -> bool:
-    """Whether only this computer reaches an address."""
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return address == "localhost"
 
 
 def _check(root: Table, settings: Settings) -> None:
@@ -119,9 +111,11 @@ def _route(table: Table) -> Route:
         model=model,
         file=str(path.resolve()) if is_path else "",
         modality=table.texts("modality", pattern=code[0], what=code[1]),
-        body_part=table.texts("body_part", (), "[A-Z0-9_ ]{0,16}", f"{code[1]}, or empty for 'not stated'"),
+        body_part=table.texts(
+            "body_part", Route.body_part, "[A-Z0-9_ ]{0,16}", f"{code[1]}, or empty for 'not stated'"
+        ),
         description=description,
-        series=cast(Choice, table.choice("series", "each", ("each", "largest"))),
+        series=cast(Choice, table.choice("series", Route.series, get_args(Choice))),
     )
     if not made.modality:
         table.refuse("modality", "is empty, so that no series fits", 'Name at least one, such as ["CT"]')
@@ -141,9 +135,9 @@ def _dicomweb(root: Table) -> DicomWeb | None:
     made = DicomWeb(
         url=url.rstrip("/"),
         login=_login(table),
-        tls=_tls(table) or Tls(),
-        timeout=table.number("timeout", 30, 1, 600),
-        per_second=table.number("requests_per_second", 50, 0.1, 10000),
+        tls=_tls(table) or DicomWeb.tls,
+        timeout=table.number("timeout", DicomWeb.timeout, 1, 600),
+        per_second=table.number("requests_per_second", DicomWeb.per_second, 0.1, 10000),
     )
     table.done()
     return made
@@ -154,10 +148,10 @@ def _poll(root: Table) -> Poll | None:
     if table is None:
         return None
     made = Poll(
-        every=table.number("every", 30, 0.1, 86400),
-        quiet=table.number("quiet", 60, 0, 86400),
-        days=table.integer("days", 2, 0, 36500),
-        everything=table.flag("everything", False),
+        every=table.number("every", Poll.every, 0.1, 86400),
+        quiet=table.number("quiet", Poll.quiet, 0, 86400),
+        days=table.integer("days", Poll.days, 0, 36500),
+        everything=table.flag("everything", Poll.everything),
         query=table.mapping("query"),
     )
     table.done()
@@ -170,13 +164,13 @@ def _listen(root: Table) -> Listen | None:
         return None
     made = Listen(
         allow=table.texts("allow", pattern=_AE, what=_AE_TEXT),
-        address=table.text("address", "127.0.0.1"),
-        port=table.integer("port", 11112, 0, 65535),
-        ae_title=table.text("ae_title", "MONAISKD", _AE, _AE_TEXT),
-        quiet=table.number("quiet", 60, 0, 86400),
-        associations=table.integer("associations", 8, 1, 256),
-        timeout=table.number("timeout", 30, 1, 600),
-        per_second=table.number("objects_per_second", 200, 0.1, 100000),
+        address=table.text("address", Listen.address),
+        port=table.integer("port", Listen.port, 0, 65535),
+        ae_title=table.text("ae_title", Listen.ae_title, _AE, _AE_TEXT),
+        quiet=table.number("quiet", Listen.quiet, 0, 86400),
+        associations=table.integer("associations", Listen.associations, 1, 256),
+        timeout=table.number("timeout", Listen.timeout, 1, 600),
+        per_second=table.number("objects_per_second", Listen.per_second, 0.1, 100000),
         tls=_server_tls(table),
     )
     if not made.allow:
@@ -190,15 +184,15 @@ def _answer(root: Table) -> Answer:
     if table is None:
         return Answer()
     by = table.choice("by", "stow", ("stow", "store"))
-    maps = table.choice("heat_maps", "none", ("none", "secondary-capture", "parametric-map"))
+    maps = table.choice("heat_maps", Answer.heat_maps, get_args(HeatMaps))
     peer = None
     if by == "store":
         peer = Peer(
             host=table.text("host"),
             port=table.integer("port", least=1, most=65535),
             ae_title=table.text("ae_title", pattern=_AE, what=_AE_TEXT),
-            calling=table.text("calling", "MONAISKD", _AE, _AE_TEXT),
-            timeout=table.number("timeout", 30, 1, 600),
+            calling=table.text("calling", Peer.calling, _AE, _AE_TEXT),
+            timeout=table.number("timeout", Peer.timeout, 1, 600),
             tls=(_tls(table) or Tls()) if table.flag("tls", False) else None,
         )
     table.done()
@@ -212,12 +206,12 @@ def _page(root: Table) -> Page | None:
     if not table.flag("show", True):
         return None
     made = Page(
-        address=table.text("address", "127.0.0.1"),
-        port=table.integer("port", 8105, 0, 65535),
+        address=table.text("address", Page.address),
+        port=table.integer("port", Page.port, 0, 65535),
         login=_login(table),
         tls=_server_tls(table),
-        identify=table.flag("identify", False),
-        per_second=table.number("requests_per_second", 20, 0.1, 10000),
+        identify=table.flag("identify", Page.identify),
+        per_second=table.number("requests_per_second", Page.per_second, 0.1, 10000),
     )
     table.done()
     return made
@@ -227,14 +221,13 @@ def _limits(root: Table) -> Limits:
     table = root.table("limits")
     if table is None:
         return Limits()
-    default = Limits()
     made = Limits(
-        object_bytes=table.integer("object_bytes", default.object_bytes, 2**10),
-        study_bytes=table.integer("study_bytes", default.study_bytes, 2**10),
-        study_images=table.integer("study_images", default.study_images, 1),
-        study_seconds=table.number("study_seconds", default.study_seconds, 1, _YEAR),
-        free_bytes=table.integer("free_bytes", default.free_bytes),
-        attempts=table.integer("attempts", default.attempts, 1),
+        object_bytes=table.integer("object_bytes", Limits.object_bytes, 2**10),
+        study_bytes=table.integer("study_bytes", Limits.study_bytes, 2**10),
+        study_images=table.integer("study_images", Limits.study_images, 1),
+        study_seconds=table.number("study_seconds", Limits.study_seconds, 1, _YEAR),
+        free_bytes=table.integer("free_bytes", Limits.free_bytes),
+        attempts=table.integer("attempts", Limits.attempts, 1),
     )
     table.done()
     return made
@@ -244,7 +237,8 @@ def _retry(root: Table) -> tuple[float, float]:
     table = root.table("retry")
     if table is None:
         return Settings.retry
-    made = table.number("first", 5, 0.01, 86400), table.number("most", 300, 0.01, 86400)
+    first, most = Settings.retry
+    made = table.number("first", first, 0.01, 86400), table.number("most", most, 0.01, 86400)
     table.done()
     return made
 

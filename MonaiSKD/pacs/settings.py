@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
+from MonaiSKD.choices import HeatMaps
 from MonaiSKD.pacs.routing import Route
-
-HeatMaps = Literal["none", "secondary-capture", "parametric-map"]
 
 
 class Secret:

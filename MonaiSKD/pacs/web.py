@@ -17,8 +17,8 @@ from collections.abc import Mapping
 
 import h11
 
+from MonaiSKD.addresses import is_loopback
 from MonaiSKD.pacs.clock import Rate
-from MonaiSKD.pacs.configuration import is_loopback
 from MonaiSKD.pacs.log import log
 from MonaiSKD.pacs.page import Status
 from MonaiSKD.pacs.settings import Login, Page

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from MonaiSKD.choices import HeatMaps
 from MonaiSKD.errors import SKDError
 from MonaiSKD.pacs.answers import Prepared, prepare, prepared
 from MonaiSKD.pacs.clock import Backoff, Clock
@@ -18,7 +19,7 @@ from MonaiSKD.pacs.log import log
 from MonaiSKD.pacs.queue import Queue, Row
 from MonaiSKD.pacs.routing import Route
 from MonaiSKD.pacs.sender import Sender
-from MonaiSKD.pacs.settings import HeatMaps, Limits
+from MonaiSKD.pacs.settings import Limits
 from MonaiSKD.pacs.trouble import Later, disk_trouble, too_large
 from MonaiSKD.runtime import Classifier
 

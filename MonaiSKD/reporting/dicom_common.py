@@ -26,7 +26,7 @@ ATYPICALITY = ("ATYPICALITY", "Atypicality")
 ATYPICALITY_THRESHOLD = ("ATYPICALITY_MAX", "Atypicality threshold")
 RELIABILITY = ("RELIABILITY", "Reliability of the answer")
 # Derived series stand behind those of the scanner in any list that is sorted by series number.
-SERIES_NUMBERS = {"report": 9801, "secondary_capture": 9802, "parametric_map": 9803}
+SERIES_NUMBERS = {"report": 9801, "secondary-capture": 9802, "parametric-map": 9803}
 
 # fmt: off
 # Patient, Patient Study and General Study modules (PS3.3 C.7.1.1, C.7.2): what identifies, and no comments.

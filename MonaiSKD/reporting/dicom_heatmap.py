@@ -5,12 +5,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from MonaiSKD import __version__
+from MonaiSKD.choices import HeatmapKind
 from MonaiSKD.errors import SKDError
 from MonaiSKD.reading.dicom.geometry import frame_geometry
 from MonaiSKD.reading.dicom.header import functional_group, number, quiet
@@ -24,7 +25,6 @@ from MonaiSKD.runtime.result import HeatMap, ModelIdentity
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-Kind = Literal["secondary_capture", "parametric_map"]
 # Functional groups of a multi-frame image that place a frame (PS3.3 C.7.6.16.2).
 _PLANE = (
     ("PixelMeasuresSequence", "shared", ("PixelSpacing", "SliceThickness")),
@@ -33,26 +33,11 @@ _PLANE = (
 )
 
 
-def write_heatmap(
-    heatmap: HeatMap, folder: str | Path, kind: Kind = "secondary_capture", model: ModelIdentity | None = None
-) -> Path:
-    """Write one heat map; see :func:`write_heatmaps`.
-
-    Raises:
-        SKDError: it belongs to no DICOM instance (unsupported), or as :func:`write_heatmaps`.
-    """
-    paths = write_heatmaps([heatmap], folder, kind, model)
-    if not paths:
-        cause = "belongs to no DICOM image (or to a resampled one)"
-        raise SKDError(f"heat map of {heatmap.label}", cause, "Save it as PNG", "unsupported")
-    return paths[0]
-
-
 @quiet()
 def write_heatmaps(
     heatmaps: Iterable[HeatMap],
     folder: str | Path,
-    kind: Kind = "secondary_capture",
+    kind: HeatmapKind = "secondary-capture",
     model: ModelIdentity | None = None,
 ) -> list[Path]:
     """Write each heat map that has a DICOM instance, as an object of that instance's study.
@@ -62,8 +47,8 @@ def write_heatmaps(
     Args:
         heatmaps: those without an instance are left out.
         folder: where to write; made when absent. Files are named by their SOP Instance UID.
-        kind: "secondary_capture": the picture with the heat over it, RGB (PS3.3 A.8.1), which any viewer shows.
-            "parametric_map": float values from 0 (nothing speaks for the class) to 1 (this map's maximum) on the grid
+        kind: "secondary-capture": the picture with the heat over it, RGB (PS3.3 A.8.1), which any viewer shows.
+            "parametric-map": float values from 0 (nothing speaks for the class) to 1 (this map's maximum) on the grid
             of the stored slice (PS3.3 A.75), which a viewer lays over the slice. It needs an axial slice with position,
             orientation and frame of reference; others (all radiographs) become secondary captures.
         model: which model answered, where it shall be named.
@@ -75,8 +60,8 @@ def write_heatmaps(
         SKDError: highdicom is absent, a source cannot be read or referred to, the folder cannot be written.
     """
     common.require_dicom()
-    if kind not in get_args(Kind):
-        raise SKDError(f"kind {kind!r}", "is unknown", "Choose secondary_capture or parametric_map")
+    if kind not in get_args(HeatmapKind):
+        raise SKDError(f"kind {kind!r}", "is unknown", f"Choose {' or '.join(get_args(HeatmapKind))}")
     run = uuid.uuid4().hex
     counts: dict[str, int] = {}
     paths = []
@@ -85,8 +70,8 @@ def write_heatmaps(
             continue
         header = common.read_header(heatmap.instance.path)
         view = _geometry(header, heatmap.instance)
-        mapped = kind == "parametric_map" and view is not None and "FrameOfReferenceUID" in header
-        made = "parametric_map" if mapped else "secondary_capture"
+        mapped = kind == "parametric-map" and view is not None and "FrameOfReferenceUID" in header
+        made = "parametric-map" if mapped else "secondary-capture"
         series = common.stable_uid("heat maps", run, header.SeriesInstanceUID, made)
         counts[series] = counts.get(series, 0) + 1
         if mapped and view is not None:
@@ -112,7 +97,7 @@ def _capture(heatmap: HeatMap, header: Dataset, view: AxialView | None) -> Datas
         coordinate_system="PATIENT",
         study_instance_uid=header.StudyInstanceUID,
         series_instance_uid=UID(),
-        series_number=common.SERIES_NUMBERS["secondary_capture"],
+        series_number=common.SERIES_NUMBERS["secondary-capture"],
         sop_instance_uid=UID(),
         instance_number=1,
         manufacturer=common.MANUFACTURER,
@@ -155,7 +140,7 @@ def _parametric_map(heatmap: HeatMap, plane: Dataset, view: AxialView) -> Datase
         source_images=[plane],
         pixel_array=_on_stored_grid(heatmap, plane, view),
         series_instance_uid=UID(),
-        series_number=common.SERIES_NUMBERS["parametric_map"],
+        series_number=common.SERIES_NUMBERS["parametric-map"],
         sop_instance_uid=UID(),
         instance_number=1,
         manufacturer=common.MANUFACTURER,

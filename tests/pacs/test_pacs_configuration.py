@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from MonaiSKD.errors import SKDError
-from MonaiSKD.pacs.configuration import is_loopback, read_settings
+from MonaiSKD.pacs.configuration import read_settings
 from MonaiSKD.pacs.settings import Limits, Page
 
 ROOT = Path(__file__).parents[2]
@@ -211,11 +211,6 @@ def test_any_text_is_settings_or_a_clear_refusal(tmp_path_factory, text):
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
     with pytest.raises(SKDError):
         read_settings(path)
-
-
-def test_loopback():
-    assert all(map(is_loopback, ("127.0.0.1", "127.9.9.9", "::1", "localhost")))
-    assert not any(map(is_loopback, ("0.0.0.0", "::", "10.0.0.1", "example.org", "")))
 
 
 def test_the_example_in_the_documents(written, tmp_path, monkeypatch):

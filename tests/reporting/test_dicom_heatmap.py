@@ -13,7 +13,7 @@ from pydicom.uid import generate_uid
 
 from MonaiSKD.errors import SKDError
 from MonaiSKD.reading.image import Instance
-from MonaiSKD.reporting.dicom_heatmap import write_heatmap, write_heatmaps
+from MonaiSKD.reporting.dicom_heatmap import write_heatmaps
 from MonaiSKD.runtime.result import HeatMap
 
 CAPTURE, MAP = "Secondary Capture Image Storage", "Parametric Map Storage"
@@ -33,13 +33,19 @@ def header(instance):
     return pydicom.dcmread(instance.path, stop_before_pixels=True)
 
 
+def written(heatmap, folder, *kind, **more):
+    """The file of one heat map that belongs to an instance."""
+    (path,) = write_heatmaps([heatmap], folder, *kind, **more)
+    return path
+
+
 @pytest.fixture
 def slices(tmp_path):
     return ct_series(tmp_path / "in", generate_uid())
 
 
 def test_secondary_capture_belongs_to_the_study_and_names_its_source(slices, tmp_path):
-    path = write_heatmap(heatmap(slices[1]), tmp_path / "out", model=MODEL)
+    path = written(heatmap(slices[1]), tmp_path / "out", model=MODEL)
     image, source = pydicom.dcmread(path), header(slices[1])
     assert path.name == f"{image.SOPInstanceUID}.dcm"
     assert image.SOPClassUID.name == CAPTURE
@@ -62,7 +68,7 @@ def test_secondary_capture_belongs_to_the_study_and_names_its_source(slices, tmp
 def test_secondary_capture_shows_the_picture_that_is_saved_as_png(slices, tmp_path):
     from MonaiSKD.reporting.overlay import heat_overlay
 
-    shown = pydicom.dcmread(write_heatmap(heatmap(slices[0]), tmp_path / "out")).pixel_array
+    shown = pydicom.dcmread(written(heatmap(slices[0]), tmp_path / "out")).pixel_array
     np.testing.assert_array_equal(shown, np.asarray(heat_overlay(heatmap(slices[0]))))
 
 
@@ -80,7 +86,7 @@ def test_secondary_capture_shows_the_picture_that_is_saved_as_png(slices, tmp_pa
 def test_parametric_map_lies_on_the_stored_pixels(tmp_path, orientation, corner):
     instance = ct_series(tmp_path / "in", generate_uid(), orientation=orientation)[2]
     exchanged = orientation[0] == 0
-    path = write_heatmap(heatmap(instance, (10, 12) if exchanged else (12, 10)), tmp_path / "out", "parametric_map")
+    path = written(heatmap(instance, (10, 12) if exchanged else (12, 10)), tmp_path / "out", "parametric-map")
     image, source = pydicom.dcmread(path), header(instance)
     assert image.SOPClassUID.name == MAP
     values = image.pixel_array
@@ -103,7 +109,7 @@ def test_parametric_map_lies_on_the_stored_pixels(tmp_path, orientation, corner)
 
 def test_parametric_map_of_a_frame(tmp_path):
     instance = enhanced_mr(tmp_path, generate_uid())[3]
-    path = write_heatmap(heatmap(instance), tmp_path / "out", "parametric_map")
+    path = written(heatmap(instance), tmp_path / "out", "parametric-map")
     image = pydicom.dcmread(path)
     assert image.SOPClassUID.name == MAP
     frame = image.PerFrameFunctionalGroupsSequence[0]
@@ -118,7 +124,7 @@ def test_parametric_map_of_a_frame(tmp_path):
 def test_coarse_evidence_is_interpolated_to_the_slice(slices, tmp_path):
     values = np.zeros((3, 3), np.float32)
     values[2, 2] = 5
-    path = write_heatmap(heatmap(slices[0], values=values), tmp_path / "out", "parametric_map")
+    path = written(heatmap(slices[0], values=values), tmp_path / "out", "parametric-map")
     shown = pydicom.dcmread(path).pixel_array
     assert shown.shape == (12, 10)
     assert np.unravel_index(shown.argmax(), shown.shape)[0] > 7
@@ -137,7 +143,7 @@ def test_coarse_evidence_is_interpolated_to_the_slice(slices, tmp_path):
 )
 def test_without_geometry_the_map_becomes_a_capture(tmp_path, keyword, value):
     instance = ct_series(tmp_path / "in", generate_uid(), count=1, **{keyword: value})[0]
-    path = write_heatmap(heatmap(instance), tmp_path / "out", "parametric_map")
+    path = written(heatmap(instance), tmp_path / "out", "parametric-map")
     assert pydicom.dcmread(path).SOPClassUID.name == CAPTURE
     assert validator_errors(path) == []
 
@@ -149,28 +155,28 @@ def test_a_plain_header_places_no_frame_of_several(tmp_path, frame):
     image = pydicom.dcmread(one.path)
     image.NumberOfFrames, image.PixelData = 4, np.zeros((4, 12, 10), np.uint16).tobytes()
     path = save(image, tmp_path / "frames.dcm")
-    shown = pydicom.dcmread(write_heatmap(heatmap(Instance(path, frame)), tmp_path / "out", "parametric_map"))
+    shown = pydicom.dcmread(written(heatmap(Instance(path, frame)), tmp_path / "out", "parametric-map"))
     assert shown.SOPClassUID.name == CAPTURE
     assert shown.PatientOrientation in ("", None)
 
 
 def test_coronal_plane_becomes_a_capture(tmp_path):
     instance = ct_series(tmp_path / "in", generate_uid(), count=1, orientation=(1, 0, 0, 0, 0, -1))[0]
-    image = pydicom.dcmread(write_heatmap(heatmap(instance), tmp_path / "out", "parametric_map"))
+    image = pydicom.dcmread(written(heatmap(instance), tmp_path / "out", "parametric-map"))
     assert image.SOPClassUID.name == CAPTURE
     assert not image.PatientOrientation
 
 
 def test_radiograph_becomes_a_capture_with_its_orientation(tmp_path):
     instance = radiograph(tmp_path, generate_uid())[0]
-    path = write_heatmap(heatmap(instance, (16, 14)), tmp_path / "out", "parametric_map")
+    path = written(heatmap(instance, (16, 14)), tmp_path / "out", "parametric-map")
     image = pydicom.dcmread(path)
     assert image.SOPClassUID.name == CAPTURE
     assert image.PatientOrientation == ["L", "F"]
     assert validator_errors(path) == []
 
 
-@pytest.mark.parametrize("kind", ["secondary_capture", "parametric_map"])
+@pytest.mark.parametrize("kind", ["secondary-capture", "parametric-map"])
 def test_heat_maps_of_one_call_form_one_series(slices, tmp_path, kind):
     other = ct_series(tmp_path / "other", header(slices[0]).StudyInstanceUID)
     maps = [heatmap(slices[2]), heatmap(slices[0]), heatmap(None), heatmap(other[0])]
@@ -196,8 +202,8 @@ def test_lossy_sources_stay_marked(tmp_path):
         "LossyImageCompressionMethod": "ISO_10918_1",
     }
     instance = ct_series(tmp_path / "in", generate_uid(), count=1, **lossy)[0]
-    for kind in ("secondary_capture", "parametric_map"):
-        path = write_heatmap(heatmap(instance), tmp_path / "out", kind)
+    for kind in ("secondary-capture", "parametric-map"):
+        path = written(heatmap(instance), tmp_path / "out", kind)
         image = pydicom.dcmread(path)
         assert (image.LossyImageCompression, image.LossyImageCompressionRatio) == ("01", 9)
         assert validator_errors(path) == []
@@ -208,24 +214,24 @@ def test_lossy_sources_stay_marked(tmp_path):
 def test_what_is_burned_into_the_source_is_burned_into_its_picture(tmp_path, stated, copied):
     study = generate_uid()
     instance = ct_series(tmp_path / "in", study, count=1, **({"BurnedInAnnotation": stated} if stated else {}))[0]
-    path = write_heatmap(heatmap(instance), tmp_path / "out")
+    path = written(heatmap(instance), tmp_path / "out")
     assert pydicom.dcmread(path).get("BurnedInAnnotation") == copied
     assert validator_errors(path) == []
 
 
 def test_no_path_and_no_comment_is_copied(tmp_path):
     instance = ct_series(tmp_path / "secret-place", generate_uid(), PatientComments="likes tea")[0]
-    for kind in ("secondary_capture", "parametric_map"):
-        content = write_heatmap(heatmap(instance), tmp_path / "out", kind).read_bytes()
+    for kind in ("secondary-capture", "parametric-map"):
+        content = written(heatmap(instance), tmp_path / "out", kind).read_bytes()
         assert not [word for word in (b"secret", b"likes tea", str(tmp_path).encode()) if word in content]
 
 
 @pytest.mark.parametrize(
     "label", ["正常", "a very long name of a class, longer than any attribute of a header may be", "a\\b"]
 )
-@pytest.mark.parametrize("kind", ["secondary_capture", "parametric_map"])
+@pytest.mark.parametrize("kind", ["secondary-capture", "parametric-map"])
 def test_unusual_class_names(slices, tmp_path, label, kind):
-    path = write_heatmap(heatmap(slices[0], label=label), tmp_path / "out", kind)
+    path = written(heatmap(slices[0], label=label), tmp_path / "out", kind)
     image = pydicom.dcmread(path)
     assert image.SeriesDescription.endswith("RESEARCH, not for clinical use")
     assert len(image.SeriesDescription) <= 64
@@ -234,23 +240,20 @@ def test_unusual_class_names(slices, tmp_path, label, kind):
 
 def test_evidence_against_everywhere(slices, tmp_path):
     against = heatmap(slices[0], values=np.full((3, 3), -2, np.float32))
-    assert not pydicom.dcmread(write_heatmap(against, tmp_path, "parametric_map")).pixel_array.any()
-    write_heatmap(against, tmp_path)
+    assert not pydicom.dcmread(written(against, tmp_path, "parametric-map")).pixel_array.any()
+    written(against, tmp_path)
 
 
 def test_refusals(tmp_path, slices, monkeypatch):
-    with pytest.raises(SKDError) as caught:
-        write_heatmap(heatmap(None), tmp_path)
-    assert caught.value.code == "unsupported"
     assert write_heatmaps([heatmap(None)], tmp_path) == []
-    with pytest.raises(SKDError, match="secondary_capture or parametric_map"):
-        write_heatmap(heatmap(slices[0]), tmp_path, "picture")
+    with pytest.raises(SKDError, match="secondary-capture or parametric-map"):
+        written(heatmap(slices[0]), tmp_path, "picture")
     with pytest.raises(SKDError) as caught:
-        write_heatmap(heatmap(Instance(str(tmp_path / "gone.dcm"))), tmp_path)
+        written(heatmap(Instance(str(tmp_path / "gone.dcm"))), tmp_path)
     assert caught.value.code == "not_found"
     monkeypatch.setitem(sys.modules, "highdicom", None)
     with pytest.raises(SKDError) as caught:
-        write_heatmap(heatmap(slices[0]), tmp_path)
+        written(heatmap(slices[0]), tmp_path)
     assert caught.value.code == "not_installed"
 
 
@@ -266,7 +269,7 @@ def test_refusals(tmp_path, slices, monkeypatch):
 )
 def test_real_files(shared, tmp_path, name, frame, kind):
     instance = Instance(str(shared / "data" / "dicom" / name), frame)
-    path = write_heatmap(heatmap(instance, (64, 64)), tmp_path, "parametric_map")
+    path = written(heatmap(instance, (64, 64)), tmp_path, "parametric-map")
     assert pydicom.dcmread(path).SOPClassUID.name == kind
     # The brain series' own UIDs begin with 0.0.0, which is illegal, and what refers to it must repeat them.
     assert [line for line in validator_errors(path) if "Illegal root for UID = <0.0.0.0." not in line] == []
