@@ -12,7 +12,8 @@ import onnx
 import torch
 from torch import nn
 
-from MonaiSKD.export.precision import Precision, store_weights
+from MonaiSKD.choices import Precision
+from MonaiSKD.export.precision import store_weights
 from MonaiSKD.runtime.contract import CONTRACT_KEY, OUTPUTS, Contract, sealed
 
 # The first that knows antialiased resizing.

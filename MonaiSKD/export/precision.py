@@ -7,14 +7,15 @@ weights alone, and no calibration images are needed.
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-Precision = Literal["float32", "float16", "int8"]
+from MonaiSKD.choices import Precision
+
 PRECISIONS: tuple[str, ...] = get_args(Precision)
 
 # Below this many entries (biases, normalisation, temperature) nothing is gained.

@@ -6,15 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from MonaiSKD.choices import Precision
 from MonaiSKD.engines.runfolder import METRICS, MODEL_FILE, TrainedModel, load_evidence, load_run, load_typicality
 from MonaiSKD.errors import SKDError
 from MonaiSKD.export.graph import ModelGraph
 from MonaiSKD.export.onnx_file import model_bytes
-from MonaiSKD.export.precision import PRECISIONS, Precision
+from MonaiSKD.export.precision import PRECISIONS
 from MonaiSKD.files import atomic_path, output_file, read_json, run_files
 from MonaiSKD.models.typicality import LIMIT
 from MonaiSKD.reading import RULES
-from MonaiSKD.runtime.contract import Contract
+from MonaiSKD.runtime.contract import Contract, short_metrics
 
 
 def export(run: str | Path, out: str | Path, precision: Precision = "float16") -> Path:
@@ -63,12 +64,7 @@ def contract_of(model: TrainedModel, metrics: Mapping[str, Any], precision: Prec
         teacher=stated["teacher"],
         training_data_sha256=stated["training_data_sha256"],
         seed=model.config["recipe"]["seed"],
-        metrics={split: _short(metrics[split]) for split in ("val", "test")},
+        metrics={split: short_metrics(metrics[split]) for split in ("val", "test")},
         versions=stated["versions"],
         intended_use=stated["intended_use"],
     )
-
-
-def _short(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("balanced_accuracy", "macro_auc", "ece")
-    return {"n": metrics["n"], **{name: metrics[name] for name in names}}

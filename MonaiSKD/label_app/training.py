@@ -26,6 +26,7 @@ from MonaiSKD.label_app.datastore import ReaderDatastore
 from MonaiSKD.label_app.opinions import majority
 from MonaiSKD.label_app.recipe import chosen, offered
 from MonaiSKD.label_app.served import ServedModel
+from MonaiSKD.runtime.contract import short_metrics
 
 _PROGRESS = "progress.json"
 _FEWEST = 3  # images of a class: one for each split
@@ -192,7 +193,7 @@ class Progress:
             self._told.update(state=event["name"])
             return str(event["name"])
         if kind == "metrics":
-            self.metrics = _short(event["metrics"])
+            self.metrics = {split: short_metrics(of) for split, of in event["metrics"].items()}
             self._told.update(metrics=self.metrics)
             return "metrics: " + json.dumps(self.metrics)
         if kind == "error":
@@ -200,11 +201,6 @@ class Progress:
             self._told.update(state="failed", error=self.error)
             return f"failed: {self.error}"
         return ""
-
-
-def _short(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("balanced_accuracy", "macro_auc", "ece")
-    return {split: {"n": of["n"], **{name: of[name] for name in names}} for split, of in metrics.items()}
 
 
 def _say(line: str) -> None:

@@ -133,6 +133,11 @@ class Contract:
             raise ValueError(f"its contract is not understood ({error})") from error
 
 
+def short_metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """The few of a split's metrics that a model file keeps, and how many images they are of."""
+    return {name: metrics[name] for name in ("n", "balanced_accuracy", "macro_auc", "ece")}
+
+
 def read_contract(path: str | os.PathLike[str]) -> Contract:
     """What a model file says of itself, without opening it for use: ONNX Runtime is not needed.
 

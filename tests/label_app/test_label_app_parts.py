@@ -204,6 +204,13 @@ def test_entropy_and_divergence_of_known_distributions():
     assert np.isfinite(jensen_shannon([1, 0, 0], [1, 0, 0]))
 
 
+def test_the_divergence_of_distributions_that_differ_by_rounding_is_a_number():
+    rng = np.random.default_rng(0)
+    for first in rng.dirichlet(np.ones(3), 200):
+        second = first + 1e-12 * rng.normal(size=3)
+        assert 0 <= jensen_shannon(first, second) < 1e-6
+
+
 def test_a_models_file_alone_has_no_students(tmp_path):
     assert not has_students(write_tiny_model(tmp_path / "model.onnx"))
 
