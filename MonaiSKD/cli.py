@@ -1,8 +1,9 @@
 """The command `monai-skd`: what it understands, and how it ends.
 
-Exit codes: 0 done; 1 `classify` could not answer every input, or a defect of this program (with --debug: its
-traceback); 2 something the user can mend, also files that `check-data` cannot use; 3 `check-data` found a leak; 130
-interrupted; 143 ended by SIGTERM, in the same order.
+Exit codes: 0 done; 1 `classify` could not answer every input, `pacs run --once` left a study to be tried again, the
+reader of standard output has gone, or a defect of this program (with --debug: its traceback); 2 something the user can
+mend, also files that `check-data` cannot use; 3 `check-data` found a leak; 130 interrupted; 143 ended by SIGTERM, in
+the same order.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
-from typing import NoReturn
+from typing import NoReturn, get_args
 
 from MonaiSKD import __version__, commands, events
+from MonaiSKD.choices import HeatmapFormat, Modality, PacsAction, Precision
 from MonaiSKD.ending import Terminated, ending_in_order
 from MonaiSKD.errors import SKDError
 
 INTERRUPTED, TERMINATED = 130, 143
+_MODALITIES = get_args(Modality)
 # How a stream may treat what its encoding lacks without an error; surrogateescape is for names of files alone.
 _LENIENT = ("backslashreplace", "ignore", "namereplace", "replace", "xmlcharrefreplace")
 
@@ -97,7 +100,8 @@ def mendable(error: BaseException | None) -> SKDError | None:
         if isinstance(error, SKDError):
             return error
         if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("MonaiSKD"):
-            return SKDError(error.name, "it is not installed", "Run: python -m pip install 'monai-skd[train]'")
+            remedy = "Run: python -m pip install 'monai-skd[train]'"
+            return SKDError(error.name, "it is not installed", remedy, code="not_installed")
         if isinstance(error, OSError) and error.errno in (28, 122):
             return SKDError(error.filename or "the disk", "it is full", "Free some space, then run the command again")
         error = error.__cause__ or error.__context__
@@ -121,9 +125,7 @@ def build_parser() -> argparse.ArgumentParser:
     command = add("export", commands.export, "Write a trained classifier as one self-contained model file.")
     command.add_argument("run", metavar="RUN", help="run folder of a training")
     command.add_argument("--out", metavar="FILE", required=True, help="by convention model.onnx")
-    command.add_argument(
-        "--precision", default="float16", choices=["float32", "float16", "int8"], help="of the weights"
-    )
+    command.add_argument("--precision", default="float16", choices=get_args(Precision), help="of the weights")
     command = add("evaluate", commands.evaluate, "Measure a trained classifier on labelled images.")
     command.add_argument("model", metavar="MODEL", help="run folder, .onnx file, or a bundle's short name")
     command.add_argument("data", metavar="DATA", help="folder, CSV or MONAI datalist")
@@ -136,9 +138,8 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     command = add("check-data", commands.check_data, "Count, find unreadable files, duplicates, leaks and shortcuts.")
     command.add_argument("data", metavar="DATA", help="folder, CSV or MONAI datalist")
-    modalities = ["chest_xray", "lung_ct", "brain_mri"]
     text = "how the images are read (default: %(default)s)"
-    command.add_argument("--modality", default="chest_xray", choices=modalities, help=text)
+    command.add_argument("--modality", default="chest_xray", choices=_MODALITIES, help=text)
     command.add_argument("--json", metavar="FILE", help="write the report there")
     _add_events(command)
     command = add("select", commands.select, "Write the plan by which a student takes weights of a teacher.")
@@ -146,7 +147,10 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("student", metavar="STUDENT", help="timm name of the small network")
     command.add_argument("--out", metavar="FILE", required=True, help="plan (JSON)")
     command.add_argument("--depth", default="first", choices=["first", "uniform", "ends"])
-    command.add_argument("--width", default="uniform", choices=["uniform", "consecutive", "random", "shuffled"])
+    text = "not importance: a network's name alone has no weights to rank (train can: --set selection#width=importance)"
+    command.add_argument(
+        "--width", default="uniform", choices=["uniform", "consecutive", "random", "shuffled"], help=text
+    )
     command.add_argument("--heads", default="whole", choices=["whole", "interleaved"])
     command.add_argument("--phase", type=int, default=0, choices=[0, 1], help="1: the complementary plan")
     add("bundles", commands.bundles, "List the bundles.")
@@ -154,19 +158,19 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--out", metavar="DIR", required=True, help="what `monailabel start_server --app` takes")
     _add_pacs(add("pacs", commands.pacs, "Take studies from a PACS and answer each with a DICOM SR (docs/pacs.md)."))
     command = add("phantoms", commands.phantoms, "Write procedural images to try things with (no medical meaning).")
-    command.add_argument("modality", choices=["chest_xray", "lung_ct", "brain_mri"])
+    command.add_argument("modality", choices=_MODALITIES)
     command.add_argument("out", metavar="DIR")
     command.add_argument("--per-class", metavar="N", type=int, nargs=3, default=(80, 20, 40), help="train, val, test")
     command.add_argument("--size", type=int, default=192)
     command.add_argument("--seed", type=int, default=0)
     command = add("demo", commands.demo, "Train on phantoms from a real teacher, start to end, in a few minutes.")
     command.add_argument("--out", metavar="DIR", default="demo")
-    command.add_argument("--modality", default="brain_mri", choices=["chest_xray", "lung_ct", "brain_mri"])
+    command.add_argument("--modality", default="brain_mri", choices=_MODALITIES)
     return parser
 
 
 def _add_train(command: argparse.ArgumentParser) -> None:
-    command.add_argument("bundle", metavar="BUNDLE", help="chest_xray, lung_ct, brain_mri, or a bundle folder")
+    command.add_argument("bundle", metavar="BUNDLE", help=f"{', '.join(_MODALITIES)}, or a bundle folder")
     command.add_argument("data", metavar="DATA", help="folder, CSV or MONAI datalist")
     command.add_argument("--out", metavar="DIR", required=True, help="run folder; an interrupted run there goes on")
     command.add_argument(
@@ -185,7 +189,7 @@ def _add_train(command: argparse.ArgumentParser) -> None:
 
 def _add_pacs(command: argparse.ArgumentParser) -> None:
     text = "run the service; list its queue; retry what was unanswerable"
-    command.add_argument("action", metavar="ACTION", choices=["run", "list", "retry"], help=text)
+    command.add_argument("action", metavar="ACTION", choices=get_args(PacsAction), help=text)
     command.add_argument("config", metavar="CONFIG.toml", help="what is asked, of whom, with which model")
     command.add_argument("keys", metavar="KEY", nargs="*", help="of studies, for retry; all without")
     command.add_argument("--once", action="store_true", help="run: take in what there is, try it, and end (for cron)")
@@ -210,7 +214,7 @@ def _add_classify(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--heatmap-format",
         default="png",
-        choices=["png", "secondary-capture", "parametric-map"],
+        choices=get_args(HeatmapFormat),
         help="the latter two are DICOM objects; what is not DICOM gets a PNG",
     )
     command.add_argument("--sr", metavar="DIR", help="write a DICOM SR per study")

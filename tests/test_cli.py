@@ -17,7 +17,7 @@ from PIL import Image
 from pydicom.data import get_testdata_file
 
 from MonaiSKD import Classifier
-from MonaiSKD.cli import main
+from MonaiSKD.cli import main, mendable
 from MonaiSKD.files import run_files
 
 FAST = ["--image-size", "32", "--epochs", "2", "--quiet"] + [
@@ -332,6 +332,18 @@ def test_without_the_training_half_the_sentence_says_how_to_install_it(tmp_path,
     assert "pip install 'monai-skd[train]'" in done.stderr
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_package_has_the_code_of_one():
+    known = mendable(ModuleNotFoundError("No module named 'scipy'", name="scipy"))
+    assert (known.thing, known.code) == ("scipy", "not_installed")
+    assert mendable(ModuleNotFoundError("No module named 'MonaiSKD.x'", name="MonaiSKD.x")) is None
+
+
+def test_select_says_why_it_does_not_rank(capsys):
+    with pytest.raises(SystemExit):
+        main(["select", "--help"])
+    assert "not importance: a network's name alone has no weights to rank" in " ".join(capsys.readouterr().out.split())
 
 
 def test_cuda_without_a_cuda_device(refused, tmp_path, data):

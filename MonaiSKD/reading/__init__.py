@@ -1,6 +1,7 @@
 """From files to canonical images. Light half: numpy, and on demand pydicom, nibabel, Pillow and SimpleITK."""
 
-from MonaiSKD.reading.canonical import RULES, CanonicalRule, Modality, canonicalise
+from MonaiSKD.choices import Modality
+from MonaiSKD.reading.canonical import RULES, CanonicalRule, canonicalise
 from MonaiSKD.reading.image import Identity, Image, Instance, Series
 from MonaiSKD.reading.reader import IMAGE_SUFFIXES, is_image_name, read_image
 from MonaiSKD.reading.series import read_series

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from MonaiSKD.choices import Modality
 from MonaiSKD.errors import SKDError
 from MonaiSKD.reading.histogram import as_indices, histogram, look_up, percentiles
-
-Modality = Literal["chest_xray", "lung_ct", "brain_mri"]
 
 # The head is what stands above this share of the way from the darkest value to the 99th percentile. Air in a magnitude
 # image is a few per cent of the signal, the darkest tissue (cerebrospinal fluid on T1) well above a tenth.
