@@ -67,11 +67,9 @@ def read_series(source: Source, rule: CanonicalRule) -> Series:
 def _is_dicom(file: Path) -> bool:
     try:
         with open_plain(file) as stream:
-            head = stream.read(512)
+            return looks_like_dicom(stream.read(512))
     except (OSError, SKDError):
         return False  # read_image says what is wrong
-    known = file.name.lower().endswith((*NIFTI_SUFFIXES, *ITK_SUFFIXES))
-    return head[128:132] == b"DICM" or (looks_like_dicom(head) and not known)
 
 
 def _dicom(source: Source, rule: CanonicalRule) -> Series:

@@ -20,9 +20,8 @@ from MonaiSKD.reading.nifti import NIFTI_SUFFIXES
 from MonaiSKD.reading.opening import is_dangling, is_folder, is_plain, open_plain, real_path
 from MonaiSKD.reading.own import is_own
 from MonaiSKD.reading.raster import RASTER_SUFFIXES
-from MonaiSKD.reading.reader import is_image_name
+from MonaiSKD.reading.reader import DICOM_SUFFIXES, is_image_name
 
-DICOM_SUFFIXES = (".dcm", ".dicom")
 _BY_NAME = (*RASTER_SUFFIXES, *NIFTI_SUFFIXES, *ITK_SUFFIXES, *DICOM_SUFFIXES)
 _HEAD_BYTES = 1024
 
@@ -251,8 +250,4 @@ def _head(file: Path) -> bytes:
 
 
 def _is_dicom(file: Path, head: bytes) -> bool:
-    name = file.name.lower()
-    # A raster file or volume is known by its name: without a preamble, DICOM is recognised by a few bytes only.
-    if name.endswith(DICOM_SUFFIXES) or head[128:132] == b"DICM":
-        return True
-    return looks_like_dicom(head) and not name.endswith(_BY_NAME)
+    return looks_like_dicom(head) or file.name.lower().endswith(DICOM_SUFFIXES)

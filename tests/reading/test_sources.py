@@ -345,3 +345,11 @@ def test_real_folders_end_as_sources(shared: Path) -> None:
     assert {Path(path).name for path in skipped} == {"README.md", "manifest.csv"}
     assert sum(len(source.files) == 12 for source in found) == 1
     assert sum(len(source.files) == 20 for source in found) == 1
+
+
+@pytest.mark.parametrize("suffix", ["png", "nii", "mha", "IMA"])
+def test_dicom_is_known_by_its_content_whatever_its_name(tmp_path: Path, suffix: str) -> None:
+    for number, path in enumerate(write_series(tmp_path / "made", (3, 5, 4))):
+        (tmp_path / f"{number}.{suffix}").write_bytes(path.read_bytes()[132:])  # without a preamble, as older software
+    (found,) = find_sources([tmp_path], MR)
+    assert len(read_series(found, MR)) == 3
