@@ -10,7 +10,8 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "MonaiSKD"
 LIGHT = [
     "reading", "runtime", "reporting", "pacs",
-    "__init__.py", "classification.py", "cli.py", "ending.py", "errors.py", "events.py", "files.py",
+    "__init__.py", "addresses.py", "choices.py", "classification.py", "cli.py", "ending.py", "errors.py", "events.py",
+    "files.py",
 ]  # fmt: skip
 TRAINING = {
     "selection",
