@@ -51,7 +51,7 @@ class DataList:
     Example:
         >>> data = DataList((Case("a.png", "sick", "train"), Case("b.png", "well", "train")), ("sick", "well"))
         >>> data.items("train")[1]
-        {'image': 'b.png', 'label': 1, 'patient_id': None}
+        {'image': 'b.png', 'label': 1}
         >>> data.class_counts("val")
         {'sick': 0, 'well': 0}
     """
@@ -61,15 +61,13 @@ class DataList:
     drawn: tuple[Split, ...] = ()
 
     def items(self, split: str) -> list[dict[str, Any]]:
-        """The images of one split as MONAI expects them: path, class number, and patient (or None).
+        """The images of one split as MONAI expects them: path and class number.
 
         Raises:
             ValueError: `split` is not one of "train", "val", "test".
         """
         numbers = {name: number for number, name in enumerate(self.class_names)}
-        return [
-            {"image": case.path, "label": numbers[case.label], "patient_id": case.patient_id} for case in self.of(split)
-        ]
+        return [{"image": case.path, "label": numbers[case.label]} for case in self.of(split)]
 
     def of(self, split: str) -> tuple[Case, ...]:
         """The cases of one split.

@@ -13,7 +13,7 @@ UNLABELED = -1
 
 
 def image_items(where: str | Path) -> list[dict[str, Any]]:
-    """Items {"image": path, "label": -1, "patient_id": None} of every image below a folder, or of one file.
+    """Items {"image": path, "label": -1} of every image below a folder, or of one file.
 
     Raises:
         SKDError: there is no image.
@@ -22,7 +22,7 @@ def image_items(where: str | Path) -> list[dict[str, Any]]:
     files = [path] if path.is_file() else image_names(path, deep=True) if path.is_dir() else []
     if not files:
         raise SKDError(where, "there are no images", f"Name an image or a folder of images ({IMAGE_KINDS})")
-    return [{"image": str(file), "label": UNLABELED, "patient_id": None} for file in files]
+    return [{"image": str(file), "label": UNLABELED} for file in files]
 
 
 def with_unlabeled(items: Sequence[dict[str, Any]], folder: str | Path | None) -> list[dict[str, Any]]:

@@ -42,7 +42,6 @@ class Identity:
     patient_name: str = ""
     study_uid: str = ""
     series_uid: str = ""
-    series_description: str = ""
 
 
 @dataclass(frozen=True)

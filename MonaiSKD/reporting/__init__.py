@@ -2,7 +2,7 @@
 
 from MonaiSKD.reporting.json_lines import from_json, schema, to_json
 from MonaiSKD.reporting.overlay import heat_overlay, heat_values, save_overlays
-from MonaiSKD.reporting.page import PageWriter, write_page
+from MonaiSKD.reporting.page import PageWriter
 from MonaiSKD.reporting.sentences import NOT_CLINICAL, Totals, describe
 from MonaiSKD.reporting.table import TableWriter
 from MonaiSKD.reporting.text import format_failure, format_result, format_totals
@@ -22,5 +22,4 @@ __all__ = [
     "save_overlays",
     "schema",
     "to_json",
-    "write_page",
 ]

@@ -209,7 +209,4 @@ def _write(
 def _font(size: int) -> Any:
     from PIL import ImageFont
 
-    try:
-        return ImageFont.load_default(size)
-    except TypeError:  # Pillow before 10.1
-        return ImageFont.load_default()
+    return ImageFont.load_default(size)

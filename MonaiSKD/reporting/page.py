@@ -10,7 +10,7 @@ import math
 import os
 import tempfile
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path, PurePath
 from types import TracebackType
@@ -31,23 +31,6 @@ if TYPE_CHECKING:
 
 _FIRST, _MORE = 200, 200
 _HEATMAPS = 4  # of one volume, shown
-
-
-def write_page(
-    path: str | os.PathLike[str],
-    rows: Iterable[Result | Failure],
-    model: ModelIdentity,
-    identify: bool = False,
-    modality: str = "",
-) -> None:
-    """Write a batch as one page; `rows` is consumed one by one and may be a generator.
-
-    Raises:
-        SKDError: the page cannot be written, or jinja2 is absent.
-    """
-    with PageWriter(path, model, identify=identify, modality=modality) as page:
-        for row in rows:
-            page.add(row)
 
 
 class PageWriter:

@@ -1,7 +1,6 @@
 """Weight selection: a small student cut out of a large teacher.
 
 - :func:`make_plan` chooses, :class:`SelectionPlan` holds the choice as data and applies it.
-- :func:`complementary_plans` makes the two plans of a dual initialisation.
 - :func:`compensate` refits the read-outs of a selected student against its teacher, in closed form.
 - :func:`family_of` tells the backbone family of a network: its blocks, and how to walk them.
 """
@@ -9,7 +8,7 @@
 from MonaiSKD.selection.compensation import CompensationReport, ReadoutError, compensate
 from MonaiSKD.selection.families import Family, family_of
 from MonaiSKD.selection.plan import SelectionPlan
-from MonaiSKD.selection.planning import complementary_plans, make_plan
+from MonaiSKD.selection.planning import make_plan
 from MonaiSKD.selection.rules import DepthRule, HeadRule, Rule, WidthRule
 from MonaiSKD.selection.tensors import TensorMap
 
@@ -24,7 +23,6 @@ __all__ = [
     "TensorMap",
     "WidthRule",
     "compensate",
-    "complementary_plans",
     "family_of",
     "make_plan",
 ]

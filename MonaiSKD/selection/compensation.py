@@ -59,13 +59,6 @@ class CompensationReport:
         """Return one record per read-out, as JSON can hold it."""
         return [asdict(error) for error in self.errors]
 
-    def describe(self) -> str:
-        """Return a table for people."""
-        width = max([len("read-out"), *(len(f"{error.block}.{error.readout}") for error in self.errors)])
-        lines = [f"{'read-out':<{width}}  before   after"]
-        lines += [f"{f'{e.block}.{e.readout}':<{width}}  {e.before:6.3f}  {e.after:6.3f}" for e in self.errors]
-        return "\n".join(lines)
-
 
 def compensate(
     teacher: nn.Module,

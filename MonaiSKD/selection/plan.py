@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from MonaiSKD.errors import SKDError
-from MonaiSKD.files import read_json, write_json
+from MonaiSKD.files import write_json
 from MonaiSKD.selection.rules import Rule
 from MonaiSKD.selection.tensors import TensorMap, shuffle
 
@@ -113,28 +113,6 @@ class SelectionPlan:
             "tensors": {key: _entry_to_dict(entry) for key, entry in self.tensors.items()},
         }
 
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> SelectionPlan:
-        """Make a plan of what :meth:`to_dict` returned.
-
-        Raises:
-            SKDError: it is no plan, or one that contradicts itself.
-        """
-        try:
-            if data["format"] != _FORMAT:
-                raise ValueError(f"its format is {data['format']!r}, not {_FORMAT!r}")
-            return cls(
-                teacher=str(data["teacher"]),
-                student=str(data["student"]),
-                rule=Rule(**data["rule"]),
-                blocks={str(mine): str(theirs) for mine, theirs in data["blocks"].items()},
-                spaces={str(name): _integers(indices) for name, indices in data["spaces"].items()},
-                tensors={str(key): _entry_from_dict(entry) for key, entry in data["tensors"].items()},
-            )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
-            raise SKDError("selection plan", f"it is not a whole plan ({reason})", "Make it again") from error
-
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the plan as JSON.
 
@@ -142,19 +120,6 @@ class SelectionPlan:
             SKDError: the file cannot be written.
         """
         write_json(path, self.to_dict())
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> SelectionPlan:
-        """Read a plan that :meth:`save` wrote.
-
-        Raises:
-            SKDError: the file cannot be read, or holds no whole plan.
-        """
-        data = read_json(path)
-        try:
-            return cls.from_dict(data)
-        except SKDError as error:
-            raise SKDError(path, error.cause, error.remedy) from error
 
     def describe(self) -> str:
         """Return a table for people: each tensor of the student, the teacher's tensor, and what is kept per axis."""
@@ -185,12 +150,6 @@ def _kept(indices: Sequence[int], size: int) -> str:
     return f"{len(indices)} of {size}: {shown}" + (", …" if len(indices) > _SHOWN_INDICES else "")
 
 
-def _integers(values: Any) -> tuple[int, ...]:
-    if not isinstance(values, (list, tuple)) or not all(type(value) is int for value in values):
-        raise TypeError(f"{values!r} is not a list of integers")
-    return tuple(values)
-
-
 def _entry_to_dict(entry: TensorMap) -> dict[str, Any]:
     """Drop what is at its default: the file is read by people too."""
     data: dict[str, Any] = {"source": entry.source, "axes": list(entry.axes)}
@@ -202,24 +161,3 @@ def _entry_to_dict(entry: TensorMap) -> dict[str, Any]:
     if entry.grids is not None:
         data["grids"] = [list(grid) for grid in entry.grids]
     return data
-
-
-def _entry_from_dict(data: Mapping[str, Any]) -> TensorMap:
-    grids = data.get("grids")
-    for field in ("source", "scale"):
-        if not isinstance(data.get(field), (str, type(None))):
-            raise TypeError(f"the {field} {data[field]!r} is not a name")
-    return TensorMap(
-        source=data["source"],
-        axes=tuple(data["axes"]),
-        shape=_integers(data["shape"]),
-        result=_integers(data["result"]),
-        transform=data.get("transform", "select"),
-        scale=data.get("scale"),
-        grids=None if grids is None else (_grid(grids[0]), _grid(grids[1])),
-    )
-
-
-def _grid(values: Any) -> tuple[int, int]:
-    rows, columns = _integers(values)
-    return rows, columns

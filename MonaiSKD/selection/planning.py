@@ -73,27 +73,6 @@ def make_plan(
     return SelectionPlan(*names, rule, layout.blocks, spaces, layout.tensors)
 
 
-def complementary_plans(
-    teacher: Network,
-    student: Network,
-    *,
-    depth: DepthRule = "first",
-    width: WidthRule = "uniform",
-    heads: HeadRule = "whole",
-    seed: int = 0,
-    images: Tensor | None = None,
-) -> tuple[SelectionPlan, SelectionPlan]:
-    """Make the two plans of a dual initialisation: phases 0 and 1 of :func:`make_plan`, whose arguments these are.
-
-    Along each space they overlap as little as the sizes allow: not at all where the teacher has twice the entries.
-    """
-    first, second = (
-        make_plan(teacher, student, depth=depth, width=width, heads=heads, phase=phase, seed=seed, images=images)
-        for phase in (0, 1)
-    )
-    return first, second
-
-
 def _network(network: Network) -> nn.Module:
     """Build a network from its name, without weights; take a network as it is."""
     if isinstance(network, nn.Module):

@@ -21,11 +21,11 @@ DATA = DataList(
 
 def test_items_number_the_classes_in_the_given_order() -> None:
     assert DATA.items("train") == [
-        {"image": "1.png", "label": 0, "patient_id": "p1"},
-        {"image": "2.png", "label": 1, "patient_id": None},
-        {"image": "4.png", "label": 0, "patient_id": None},
+        {"image": "1.png", "label": 0},
+        {"image": "2.png", "label": 1},
+        {"image": "4.png", "label": 0},
     ]
-    assert DATA.items("test") == [{"image": "3.png", "label": 0, "patient_id": "p3"}]
+    assert DATA.items("test") == [{"image": "3.png", "label": 0}]
     assert DATA.items("val") == []
 
 

@@ -42,9 +42,9 @@ def test_a_folder_with_splits_keeps_them(write, train: str, val: str, test: str)
     assert data.class_names == ("a", "b")
     assert data.drawn == ()
     assert data.items("train") == [
-        {"image": str(folder / train / "a" / "1.png"), "label": 0, "patient_id": None},
-        {"image": str(folder / train / "a" / "2.bmp"), "label": 0, "patient_id": None},
-        {"image": str(folder / train / "b" / "1.png"), "label": 1, "patient_id": None},
+        {"image": str(folder / train / "a" / "1.png"), "label": 0},
+        {"image": str(folder / train / "a" / "2.bmp"), "label": 0},
+        {"image": str(folder / train / "b" / "1.png"), "label": 1},
     ]
     assert [data.class_counts(split) for split in ("val", "test")] == [{"a": 1, "b": 0}, {"a": 0, "b": 1}]
 

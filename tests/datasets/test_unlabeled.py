@@ -13,7 +13,7 @@ from MonaiSKD.reading.own import PRODUCER
 
 
 def item(path: Path) -> dict:
-    return {"image": str(path), "label": -1, "patient_id": None}
+    return {"image": str(path), "label": -1}
 
 
 def test_every_image_below_a_folder_in_order(write) -> None:
@@ -60,7 +60,7 @@ def test_no_image_is_refused(tmp_path: Path) -> None:
 
 def test_unlabeled_images_come_behind_the_labeled_ones(write) -> None:
     folder = write(["1.png", "2.png"])
-    labeled = [{"image": "0.png", "label": 1, "patient_id": "p"}]
+    labeled = [{"image": "0.png", "label": 1}]
     assert with_unlabeled(labeled, None) == labeled
     assert with_unlabeled(labeled, folder) == [*labeled, item(folder / "1.png"), item(folder / "2.png")]
     assert len(labeled) == 1

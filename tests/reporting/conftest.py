@@ -18,7 +18,7 @@ from MonaiSKD.runtime.result import Failure, HeatMap, ModelIdentity, Result, Sli
 
 MODEL = ModelIdentity("chest_xray", "1.2.0", "0123456789abcdef" * 4)
 THRESHOLDS = {"normal": 0.35, "pneumonia": 0.45, "covid": 0.40}
-IDENTITY = Identity("4711", "Müller^Hans", "1.2.3", "1.2.3.4", "Thorax")
+IDENTITY = Identity("4711", "Müller^Hans", "1.2.3", "1.2.3.4")
 
 
 def result_of(probabilities: tuple[float, ...] = (0.11, 0.87, 0.02), input: str = "a/p01.png", **fields: Any) -> Result:

@@ -7,9 +7,10 @@ import io
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,8 +18,8 @@ from PIL import Image
 
 from MonaiSKD.errors import SKDError
 from MonaiSKD.reporting import page as page_module
-from MonaiSKD.reporting.page import PageWriter, write_page
-from MonaiSKD.runtime.result import Result
+from MonaiSKD.reporting.page import PageWriter
+from MonaiSKD.runtime.result import Failure, ModelIdentity, Result
 
 VOID = {"meta", "img", "input", "br"}
 
@@ -59,6 +60,12 @@ def parsed(text: str) -> Reader:
     reader.feed(text)
     assert reader.open == []
     return reader
+
+
+def write_page(path: Path, rows: Iterable[Result | Failure], model: ModelIdentity, **options: Any) -> None:
+    with PageWriter(path, model, **options) as page:
+        for row in rows:
+            page.add(row)
 
 
 def read(path: Path) -> Reader:

@@ -122,12 +122,9 @@ def test_nothing_handed_in_is_changed(vit: Build) -> None:
     assert state["head.weight"].data_ptr() != student.state_dict()["head.weight"].data_ptr()
 
 
-def test_the_report_as_text_and_as_data(vit: Build) -> None:
+def test_the_report_as_data(vit: Build) -> None:
     _, report = run(vit(), vit(1, embed_dim=12, num_heads=3), torch.randn(3, 3, 32, 32))
-    lines = report.describe().splitlines()
-    assert lines[0].split() == ["read-out", "before", "after"]
     first = report.errors[0]
-    assert lines[1].split() == ["blocks.0.attn.proj", f"{first.before:.3f}", f"{first.after:.3f}"]
     assert report.to_dict()[0] == {
         "block": "blocks.0", "readout": "attn.proj", "before": first.before, "after": first.after,
     }  # fmt: skip

@@ -8,7 +8,7 @@ import torch
 from timm.layers import resample_abs_pos_embed, resample_patch_embed
 from torch import nn
 
-from MonaiSKD.selection import complementary_plans, family_of, make_plan
+from MonaiSKD.selection import family_of, make_plan
 from MonaiSKD.selection.families import FAMILIES
 
 Build = Callable[..., nn.Module]
@@ -58,7 +58,7 @@ def test_every_pair_that_refusals_recommend_does_map(pair: tuple[str, str]) -> N
     [("vit_small_patch14_dinov2", "vit_tiny_patch14_dinov2"), ("tf_efficientnet_lite2", "tf_efficientnet_lite_xs")],
 )
 def test_dual_plans_at_ratio_two_share_nothing(teacher: str, student: str) -> None:
-    first, second = complementary_plans(teacher, student)
+    first, second = (make_plan(teacher, student, phase=phase) for phase in (0, 1))
     assert first.spaces.keys() == second.spaces.keys()
     narrowed = [name for name in first.spaces if not name.endswith("head_entries") and name != "q|k|v"]
     assert len(narrowed) == {"vit": 1 + 12 * 4, "tf_": 1 + 7 + 20 + 1}[teacher[:3]]

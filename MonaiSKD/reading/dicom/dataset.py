@@ -124,7 +124,6 @@ def identity(dataset: Dataset) -> Identity:
         patient_name=text(dataset, "PatientName"),
         study_uid=text(dataset, "StudyInstanceUID"),
         series_uid=text(dataset, "SeriesInstanceUID"),
-        series_description=text(dataset, "SeriesDescription"),
     )
 
 

@@ -40,7 +40,7 @@ from MonaiSKD.reading.histogram import as_indices, histogram, histogram_of_ends,
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-__all__ = ["canonical_frame", "frame_count", "is_inverse", "modality_values", "padding_of", "stored_frame"]
+__all__ = ["canonical_frame", "frame_count", "is_inverse", "padding_of", "stored_frame"]
 
 Values = npt.NDArray[Any]
 
@@ -48,27 +48,6 @@ Values = npt.NDArray[Any]
 _NO_AIR = -200.0
 _LARGEST = 1e38  # of single precision; no unit of a picture comes near
 _SAMPLE = 997  # every such pixel is looked at first
-
-
-def modality_values(dataset: Dataset, values: Values, frame: int = 0) -> npt.NDArray[np.float64]:
-    """Stored values as modality values (PS3.3 C.11.1), such as Hounsfield units.
-
-    Args:
-        dataset: its header.
-        values: stored values of any shape.
-        frame: from 0; each frame of an enhanced object may have its own slope and intercept.
-
-    Returns:
-        float64 of the same shape.
-
-    Example:
-        >>> from pydicom import Dataset
-        >>> header = Dataset()
-        >>> header.RescaleSlope, header.RescaleIntercept = 2, -1000
-        >>> modality_values(header, np.array([0, 500])).tolist()
-        [-1000.0, 0.0]
-    """
-    return modality_transform(dataset, frame).apply(values)
 
 
 @quiet()

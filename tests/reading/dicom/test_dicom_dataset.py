@@ -226,7 +226,7 @@ def test_whose_image_it_is(tmp_path: Path) -> None:
         SeriesInstanceUID="1.2.4",
     )
     found = identity(open_dataset(path, pixels=False))
-    assert found == Identity("17", "Doe^Jane", "1.2.3", "1.2.4", "")
+    assert found == Identity("17", "Doe^Jane", "1.2.3", "1.2.4")
 
 
 def test_a_japanese_name_is_decoded(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from MonaiSKD.errors import SKDError
 from MonaiSKD.reading import RULES, CanonicalRule
 from MonaiSKD.reading.dicom.dataset import open_dataset
 from MonaiSKD.reading.dicom.lut import read_lut
-from MonaiSKD.reading.dicom.values import canonical_frame, modality_values
+from MonaiSKD.reading.dicom.modality import modality_transform
+from MonaiSKD.reading.dicom.values import canonical_frame
 from MonaiSKD.reading.dicom.voi import windowed
 
 if int(pydicom.__version__[0]) < 3:
@@ -121,7 +122,7 @@ def test_windows_are_those_of_pydicom(function: str, centre: int, width: int, sl
         **{"BitsStored": 12, "WindowCenter": centre, "WindowWidth": width, "VOILUTFunction": function},
         **{"RescaleSlope": slope, "RescaleIntercept": intercept},
     )
-    values = modality_values(data, np.arange(0, 4096, 7))
+    values = modality_transform(data, 0).apply(np.arange(0, 4096, 7))
     np.testing.assert_array_equal(values, apply_modality_lut(np.arange(0, 4096, 7), data))
     if function == "LINEAR" and width == 1:
         return  # 0 / 0 in pydicom
@@ -349,7 +350,7 @@ def test_every_frame_has_its_own_rescale(tmp_path: Path) -> None:
     assert canonical(path, LUNG, 1)[0] == [[0.0, 1.0]]
     shared = made(frames, SharedFunctionalGroupsSequence=groups[1:])
     assert canonical(save(tmp_path / "b.dcm", shared), LUNG, 1)[0] == [[0.0, 1.0]]
-    assert modality_values(data, np.array([[2]]), frame=1).tolist() == [[-1344.0]]
+    assert modality_transform(data, 1).apply(np.array([[2]])).tolist() == [[-1344.0]]
 
 
 def test_every_frame_has_its_own_window(tmp_path: Path) -> None:
