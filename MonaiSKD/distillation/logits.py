@@ -10,8 +10,10 @@ from torch.nn import functional
 
 Coupling = Literal["own", "cross", "mean"]
 
+_EPSILON = 1e-7  # for rows whose logits are all alike
 
-def standardise(logits: Tensor, eps: float = 1e-7) -> Tensor:
+
+def standardise(logits: Tensor) -> Tensor:
     """Z-score of each row of logits [N, K].
 
     Sun et al., "Logit Standardization in Knowledge Distillation" (CVPR 2024, arXiv 2403.01427, equation 12): a small
@@ -19,10 +21,10 @@ def standardise(logits: Tensor, eps: float = 1e-7) -> Tensor:
 
     Example:
         >>> standardise(torch.tensor([[0.0, 2.0]]))
-        tensor([[-1.,  1.]])
+        tensor([[-1.0000,  1.0000]])
     """
     logits = logits.float()
-    return (logits - logits.mean(1, keepdim=True)) / (logits.std(1, keepdim=True, unbiased=False) + eps)
+    return (logits - logits.mean(1, keepdim=True)) / (logits.std(1, keepdim=True, unbiased=False) + _EPSILON)
 
 
 def logit_loss(student: Tensor, teacher: Tensor, temperature: float = 2.0, standardised: bool = True) -> Tensor:

@@ -32,7 +32,6 @@ class Objective:
         features, teacher_logits, skd: weights >= 0; 0 leaves the part (and the forward pass it needs) out.
         ramp_epochs: length of the self-distillation ramp.
         temperature: softening of both logit losses.
-        standardised: compare standardised logits with the EMA teacher (see :func:`~.logits.standardise`).
         coupling: which EMA teacher each student follows.
         smoothing: label smoothing in [0, 1).
     """
@@ -45,7 +44,6 @@ class Objective:
     skd: float = 1.0
     ramp_epochs: float = 5.0
     temperature: float = 2.0
-    standardised: bool = True
     coupling: Coupling = "own"
     smoothing: float = 0.0
 
@@ -84,6 +82,6 @@ class Objective:
             parts["labels"] = label_loss(output.logits, labels, self.class_weights, self.smoothing)
             if target is not None:
                 ramp = sigmoid_ramp(epoch - self.label_start, self.ramp_epochs)
-                loss = logit_loss(output.logits, target, self.temperature, self.standardised)
+                loss = logit_loss(output.logits, target, self.temperature)
                 parts["skd"] = self.skd * ramp * loss
         return {"loss": sum(parts.values(), start=output.logits.new_zeros(())), **parts}

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import torch
 from monai.data import DataLoader
-from monai.handlers import LrScheduleHandler
+from monai.handlers import LrScheduleHandler, TensorBoardStatsHandler
 
 from MonaiSKD.distillation import Objective, TeacherTargets
 from MonaiSKD.engines.checkpoint import StageCheckpoint
+from MonaiSKD.engines.distributed import rank
 from MonaiSKD.engines.dual import DualTrainer
 from MonaiSKD.engines.handlers import EpochMeans
 from MonaiSKD.engines.precision import AutocastInferer
@@ -51,6 +52,7 @@ def feature_stage(
     means = EpochMeans("features", dict)
     objects = {"students": pair, "optimizer": optimizer, "schedule": schedule, "means": means}
     checkpoint = StageCheckpoint(Path(output_dir) / "checkpoints" / "features.pt", objects)
+    log_dir = str(Path(output_dir) / "logs" / "features")
     trainer = DualTrainer(
         device=device,
         max_epochs=epochs,
@@ -66,6 +68,7 @@ def feature_stage(
             means,
             checkpoint,
             Progress("features", quiet),
+            *([] if rank() else [TensorBoardStatsHandler(log_dir=log_dir, output_transform=dict)]),
         ],
     )
     return Stage("features", trainer, None, means, checkpoint)

@@ -19,7 +19,9 @@ from MonaiSKD.engines.distributed import average_buffers
 
 
 class KeepBest:
-    """Validate networks after each epoch and remember the weights that scored best.
+    """Validate networks after each epoch and remember the weights that scored best, by "val_auc".
+
+    Equal scores go to the later epoch, which has seen more.
 
     After a validation the trainer's `state.metrics` holds the scores, as "val_auc/0", ...; after an epoch without one
     it holds none.
@@ -27,8 +29,6 @@ class KeepBest:
     Args:
         evaluator: MONAI evaluator; its `network` is replaced by each of `networks` in turn.
         networks: the candidates (EMA teachers).
-        metric: name in `evaluator.state.metrics`; larger is better. Equal scores go to the later epoch, which has
-            seen more.
         start: first epoch (from 1) to validate after; earlier the heads know no labels.
         interval: validate after every so many epochs, and after the last.
         initial: also validate before the first epoch, so that the stage cannot end worse than it began.
@@ -45,14 +45,12 @@ class KeepBest:
         self,
         evaluator: Evaluator,
         networks: Sequence[nn.Module] | nn.ModuleList,
-        metric: str = "val_auc",
         start: int = 1,
         interval: int = 1,
         initial: bool = False,
     ) -> None:
         self.evaluator = evaluator
         self.networks = list(networks)
-        self.metric = metric
         self.start = start
         self.interval = interval
         self.initial = initial
@@ -91,8 +89,8 @@ class KeepBest:
             engine.state.metrics.update(told)
             self._told.update(told)
             self.history.append({"epoch": engine.state.epoch, "index": index, **metrics})
-            if metrics[self.metric] >= self.score:
-                self.score, self.index, self.epoch = metrics[self.metric], index, engine.state.epoch
+            if metrics["val_auc"] >= self.score:
+                self.score, self.index, self.epoch = metrics["val_auc"], index, engine.state.epoch
                 self.weights = {key: value.detach().cpu().clone() for key, value in network.state_dict().items()}
 
     def state_dict(self) -> dict[str, Any]:
@@ -129,7 +127,7 @@ class FollowStudents:
 class GradientClipping:
     """Clip the joint gradient norm of a network before the optimiser steps (for MONAI's SupervisedTrainer)."""
 
-    def __init__(self, network: nn.Module, max_norm: float = 1.0) -> None:
+    def __init__(self, network: nn.Module, max_norm: float) -> None:
         self.network = network
         self.max_norm = max_norm
 

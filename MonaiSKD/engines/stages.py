@@ -78,11 +78,9 @@ def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, 
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
 
 
-def warmup_cosine(
-    optimizer: torch.optim.Optimizer, loader: DataLoader, epochs: int, warmup: float = 1.0
-) -> WarmupCosineSchedule:
-    """Learning rate per iteration: up linearly for `warmup` epochs, then down along a cosine to 0."""
-    return WarmupCosineSchedule(optimizer, warmup_steps=round(warmup * len(loader)), t_total=epochs * len(loader))
+def warmup_cosine(optimizer: torch.optim.Optimizer, loader: DataLoader, epochs: int) -> WarmupCosineSchedule:
+    """Learning rate per iteration: up linearly for one epoch, then down along a cosine to 0."""
+    return WarmupCosineSchedule(optimizer, warmup_steps=len(loader), t_total=epochs * len(loader))
 
 
 def supervised_stage(
@@ -99,6 +97,7 @@ def supervised_stage(
     weight_decay: float = 0.05,
     ema_decay: float = 0.99,
     smoothing: float = 0.0,
+    max_grad_norm: float = 1.0,
     interval: int = 1,
     initial: bool = False,
     quiet: bool = False,
@@ -110,6 +109,7 @@ def supervised_stage(
         network: what to train, in place; its EMA is what is validated and kept.
         evaluator: MONAI evaluator with the validation data.
         class_weights: [K].
+        max_grad_norm: largest gradient norm of a step.
         interval: epochs between validations.
         initial: the untouched network competes too (see :class:`KeepBest`).
         quiet: no progress bar.
@@ -137,7 +137,7 @@ def supervised_stage(
         amp=dtype == torch.float16,  # adds the gradient scaling that float16 needs
         decollate=False,
         train_handlers=[
-            GradientClipping(network),
+            GradientClipping(network, max_grad_norm),
             LrScheduleHandler(schedule, print_lr=False, epoch_level=False),
             FollowStudents(ema, [network]),
             best,

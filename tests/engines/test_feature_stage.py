@@ -45,6 +45,7 @@ def test_students_learn_features_from_images_without_labels(tmp_path):
     assert distance() < 0.8 * before
     assert torch.equal(pair.students[0].backbone.get_classifier().weight, head)
     assert {name for name in stage.means.history[0] if "/" in name} == {"0/features"}
+    assert list((tmp_path / "logs" / "features").glob("events.out.tfevents.*"))
 
     weight = "backbone.patch_embed.proj.weight"
     assert not torch.equal(ema.state_dict()[f"teachers.0.{weight}"], pair.students[0].state_dict()[weight])

@@ -44,3 +44,10 @@ def test_an_epoch_without_a_validation_has_no_score(stage, monkeypatch, caplog):
     scores = {row["epoch"]: [row["val_auc"]] for row in finetune.best.history if row["epoch"] > 0}
     assert {event["epoch"]: event["val_auc"] for event in epochs if "val_auc" in event} == scores
     assert len(epochs) == 4
+
+
+def test_a_supervised_stage_clips_at_the_norm_it_is_given(stage, monkeypatch):
+    norms = []
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda parameters, norm: norms.append(norm))
+    stage(max_grad_norm=0.5).run()
+    assert set(norms) == {0.5}
