@@ -33,8 +33,8 @@ class SKDError(Exception):
         code: what kind of problem it is, for programs; one of :data:`CODES`.
 
     Example:
-        >>> str(SKDError("data.csv", "it has no column 'label'", "Add one, or name the column with --label-column"))
-        "data.csv: it has no column 'label'. Add one, or name the column with --label-column."
+        >>> str(SKDError("data.csv", "it has no column 'label'", "Name the columns path,label in line 1"))
+        "data.csv: it has no column 'label'. Name the columns path,label in line 1."
     """
 
     exit_code = 2

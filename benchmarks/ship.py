@@ -22,8 +22,8 @@ from MonaiSKD.errors import SKDError
 from MonaiSKD.files import atomic_path, read_json
 
 LIMIT = 12_000_000  # bytes of one file, since git keeps every version for ever
-# What does not change the weights.
-OUTWARD = ("cache_dir", "num_workers", "quiet")
+# A shipped run may have others of these than its bundle: they leave the weights as they are.
+MAY_DIFFER = ("cache_dir", "num_workers", "quiet")
 KEPT = ("balanced_accuracy", "macro_auc", "ece")
 
 
@@ -47,7 +47,7 @@ def ship(bundle: Bundle, run: Path) -> None:
     differing = sorted(
         name
         for name, value in bundle.recipe.items()
-        if name not in OUTWARD and config["recipe"].get(name, "absent") != value
+        if name not in MAY_DIFFER and config["recipe"].get(name, "absent") != value
     )
     if differing:
         raise SKDError(run, f"it was trained with another {', '.join(differing)}", "Train without these options")
