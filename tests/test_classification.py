@@ -55,7 +55,7 @@ def test_one_file_that_is_no_image_is_counted_in_the_singular(classifier, tmp_pa
     assert run(classifier, tmp_path / "in")[1] == "1 file is no image and was left out\n"
 
 
-@pytest.mark.parametrize("form", ["png", "dicom"])
+@pytest.mark.parametrize("form", ["png", "secondary-capture"])
 def test_what_was_written_into_the_folder_of_images_is_no_input_of_the_next_run(classifier, tmp_path, form):
     folder = tmp_path / "in"
     # A gradient, since an image of one value has no heat map.
