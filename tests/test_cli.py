@@ -152,19 +152,6 @@ def test_evaluate_says_which_images_a_model_file_refuses(run, data, tmp_path, re
     assert "damaged.png" in error
 
 
-def test_select_writes_a_plan(tmp_path, capsys):
-    assert main(["select", "tf_efficientnet_lite2", "tf_efficientnet_lite_xs", "--out", str(tmp_path / "p.json")]) == 0
-    assert json.loads((tmp_path / "p.json").read_text())["teacher"] == "tf_efficientnet_lite2"
-    assert "conv_stem.weight" in capsys.readouterr().out
-
-
-def test_there_are_two_complementary_plans(capsys):
-    with pytest.raises(SystemExit) as stop:
-        main(["select", "tf_efficientnet_lite2", "tf_efficientnet_lite_xs", "--out", "p.json", "--phase", "5"])
-    assert stop.value.code == 2
-    assert "--phase: invalid choice: 5 (choose from 0, 1)" in capsys.readouterr().err
-
-
 def test_bundles_are_listed(capsys):
     assert main(["bundles"]) == 0
     names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
@@ -338,12 +325,6 @@ def test_a_missing_package_has_the_code_of_one():
     known = mendable(ModuleNotFoundError("No module named 'scipy'", name="scipy"))
     assert (known.thing, known.code) == ("scipy", "not_installed")
     assert mendable(ModuleNotFoundError("No module named 'MonaiSKD.x'", name="MonaiSKD.x")) is None
-
-
-def test_select_says_why_it_does_not_rank(capsys):
-    with pytest.raises(SystemExit):
-        main(["select", "--help"])
-    assert "not importance: a network's name alone has no weights to rank" in " ".join(capsys.readouterr().out.split())
 
 
 def test_cuda_without_a_cuda_device(refused, tmp_path, data):
