@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import stat
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +42,13 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         'whole'
     """
     target = Path(path)
-    with writing(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # The suffix is kept: many writers choose the format by it.
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem}.", suffix=target.suffix)
-        os.close(handle)
-    beside = Path(name)
+    # The suffix is kept: many writers choose the format by it. The name is chosen first, and the file made within the
+    # block that removes it: a signal may come between any two steps, as it may after `tempfile.mkstemp`.
+    beside = target.parent / f".{target.stem}.{secrets.token_urlsafe(6)}{target.suffix}"
     try:
+        with writing(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         yield beside
         os.chmod(beside, 0o666 & ~_mask())
         os.replace(beside, target)
@@ -56,7 +57,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             raise  # of a file that the block reads
         raise _unwritable(target, error) from error
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):  # it is the target now; or its folder refuses this, as it refused to have it made
+            beside.unlink()
 
 
 @contextmanager

@@ -119,6 +119,20 @@ def test_a_folder_that_cannot_be_made_is_one_sentence():
             attempt()
 
 
+def test_a_signal_as_the_file_is_made_leaves_nothing(tmp_path, monkeypatch):
+    def interrupted(handle: int) -> None:
+        made.extend(tmp_path.iterdir())
+        raise KeyboardInterrupt
+
+    made: list[Path] = []
+    monkeypatch.setattr(os, "close", interrupted)
+    with pytest.raises(KeyboardInterrupt), atomic_path(tmp_path / "a.png"):
+        pass
+    monkeypatch.undo()
+    assert len(made) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_file_that_the_block_misses_is_not_called_unwritable(tmp_path):
     with pytest.raises(FileNotFoundError), atomic_path(tmp_path / "a.txt"):
         (tmp_path / "gone").read_text()
