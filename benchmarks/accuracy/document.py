@@ -1,4 +1,4 @@
-"""The accuracy tables as sections of docs/: targets, remedies, and one per file in tables/.
+"""The accuracy tables as sections of docs/: targets, remedies, calibration, and one per file in tables/.
 
 A section holds what results.jsonl has of the cells as they are configured now. Its place is marked by hand, once: a
 new tables/NAME.json needs the lines `<!-- accuracy:NAME -->` and `<!-- /accuracy:NAME -->` in one of the pages.
@@ -12,7 +12,7 @@ from statistics import fmean, median
 
 from sections import DOCS, page_with, table, write_section
 
-from accuracy import remedies, targets
+from accuracy import calibration, remedies, targets
 from accuracy.cost import cost_key, read_costs
 from accuracy.plan import HERE, TITLES, Cell, Row, load_table, table_names
 from accuracy.plots import Costs, draw_latency, draw_learning
@@ -37,6 +37,7 @@ def write_document() -> None:
     sections = {
         "accuracy:targets": f"{ORIGIN}\n{targets.section(records, costs)}",
         "accuracy:remedies": f"{ORIGIN}\n{remedies.section(records)}",
+        "accuracy:calibration": f"{ORIGIN}\n{calibration.section(records)}",
     }
     for name in table_names():
         plan = load_table(name)
