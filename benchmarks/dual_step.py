@@ -37,7 +37,7 @@ from MonaiSKD.engines import (
     train_loader,
 )
 from MonaiSKD.models import load_teacher
-from MonaiSKD.transforms import ReadCanonicald, brain_mri
+from MonaiSKD.transforms import ReadCanonicald, brain_mri_augmentation
 
 SIZE, BATCH, CLASSES = 112, 32, 3
 
@@ -45,7 +45,9 @@ SIZE, BATCH, CLASSES = 112, 32, 3
 def build(folder: Path) -> DualTrainer:
     write_phantoms(folder, "brain_mri", per_class=(64, 2, 2), size=128)
     data = load_datalist(folder)
-    dataset = ViewsDataset(data.items("train"), ReadCanonicald("image", "brain_mri", SIZE), brain_mri(SIZE), views=2)
+    dataset = ViewsDataset(
+        data.items("train"), ReadCanonicald("image", "brain_mri", SIZE), brain_mri_augmentation(SIZE), views=2
+    )
     teacher = load_teacher("tf_efficientnet_lite2", image_size=SIZE)
     pair = initialise_students(teacher, "tf_efficientnet_lite_xs", CLASSES, SIZE).pair
     ema = EMATeachers(pair.students)

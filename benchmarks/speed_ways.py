@@ -23,7 +23,7 @@ from MonaiSKD.bundle import find_bundle, prepare_training
 from MonaiSKD.datasets import load_datalist
 from MonaiSKD.datasets.phantoms import PHANTOM_CLASSES
 from MonaiSKD.distillation import class_weights
-from MonaiSKD.transforms import ReadCanonicald, brain_mri
+from MonaiSKD.transforms import ReadCanonicald, brain_mri_augmentation
 
 BUNDLE = find_bundle("brain_mri")
 RECIPE = BUNDLE.recipe
@@ -128,7 +128,7 @@ class Cached(Dataset[tuple[Tensor, int]]):
         read = ReadCanonicald("image", "brain_mri", SIZE)
         self.images = [read(item)["image"] for item in items]
         self.labels = [item["label"] for item in items]
-        self.transform = brain_mri(SIZE)  # MONAI's `worker_init_fn` looks for this name
+        self.transform = brain_mri_augmentation(SIZE)  # MONAI's `worker_init_fn` looks for this name
 
     def __len__(self) -> int:
         return len(self.images)

@@ -4,7 +4,7 @@ from MonaiSKD.engines.checkpoint import StageCheckpoint
 from MonaiSKD.engines.data import ViewsDataset, eval_loader, sample_images, train_loader
 from MonaiSKD.engines.distributed import rank, start_process_group, stop_process_group
 from MonaiSKD.engines.dual import DualTrainer
-from MonaiSKD.engines.feature_stage import feature_stage
+from MonaiSKD.engines.feature_distillation import feature_stage
 from MonaiSKD.engines.handlers import EpochMeans, FollowStudents, GradientClipping, KeepBest
 from MonaiSKD.engines.initialise import Initialised, initialise_students, teacher_classifier
 from MonaiSKD.engines.pipeline import Pipeline

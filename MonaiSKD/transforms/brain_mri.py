@@ -9,7 +9,7 @@ from monai.transforms import Compose, RandFlipd
 from MonaiSKD.transforms.common import augmentation
 
 
-def brain_mri(image_size: int, strength: float | Sequence[float] = 1.0) -> Compose:
+def brain_mri_augmentation(image_size: int, strength: float | Sequence[float] = 1.0) -> Compose:
     """Augmentation of canonical brain MR slices under the key "image" (see :func:`~.common.augmentation`)."""
     return augmentation(
         degrees=15,

@@ -9,7 +9,7 @@ from monai.transforms import Compose
 from MonaiSKD.transforms.common import augmentation
 
 
-def chest_xray(image_size: int, strength: float | Sequence[float] = 1.0) -> Compose:
+def chest_xray_augmentation(image_size: int, strength: float | Sequence[float] = 1.0) -> Compose:
     """Augmentation of canonical chest radiographs under the key "image" (see :func:`~.common.augmentation`)."""
     return augmentation(
         degrees=10,

@@ -9,7 +9,7 @@ from monai.transforms import Compose, RandFlipd
 from MonaiSKD.transforms.common import augmentation
 
 
-def lung_ct(image_size: int, strength: float | Sequence[float] = 1.0) -> Compose:
+def lung_ct_augmentation(image_size: int, strength: float | Sequence[float] = 1.0) -> Compose:
     """Augmentation of canonical lung CT slices under the key "image" (see :func:`~.common.augmentation`)."""
     return augmentation(
         degrees=12,

@@ -1,9 +1,12 @@
 """Each bundle is what MONAI's own commands expect, and differs from the others only where its modality does."""
 
 import json
+import pydoc
+import re
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -124,6 +127,16 @@ def test_configurations_define_no_functions_of_their_own():
             text = (bundle / "configs" / name).read_text()
             assert "lambda" not in text
             assert "exec" not in text
+
+
+def test_what_configurations_make_is_no_module_of_the_same_name():
+    """From Python 3.13 on, MONAI finds the module where both have the name, and on 3.12 and before the other."""
+    configs = [path.read_text() for bundle in BUNDLES for path in (bundle / "configs").glob("*.json")]
+    names = {name for text in configs for name in re.findall(r'"_target_": "(MonaiSKD\.[^"]+)"', text)}
+    assert "MonaiSKD.engines.feature_stage" in names
+    for name in names:
+        assert callable(pydoc.locate(name)), name
+        assert find_spec(name) is None, name
 
 
 def test_monai_loads_the_network_wherever_the_working_directory_is(bundle, tmp_path):

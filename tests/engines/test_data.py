@@ -9,7 +9,7 @@ from PIL import Image
 
 from MonaiSKD.engines import ViewsDataset, eval_loader, sample_images, train_loader
 from MonaiSKD.errors import SKDError
-from MonaiSKD.transforms import ReadCanonicald, brain_mri
+from MonaiSKD.transforms import ReadCanonicald, brain_mri_augmentation
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def items(tmp_path):
 
 
 def dataset(items, **options):
-    return ViewsDataset(items, ReadCanonicald("image", "brain_mri", 16), brain_mri(16), views=2, **options)
+    return ViewsDataset(items, ReadCanonicald("image", "brain_mri", 16), brain_mri_augmentation(16), views=2, **options)
 
 
 def test_a_view_can_be_drawn_again_and_differs_from_every_other(items):

@@ -9,7 +9,14 @@ from PIL import Image
 from MonaiSKD.errors import SKDError
 from MonaiSKD.models.classifier import resize
 from MonaiSKD.reading import RULES, read_image
-from MonaiSKD.transforms import ReadCanonicald, brain_mri, chest_xray, lung_ct
+from MonaiSKD.transforms import (
+    ReadCanonicald,
+    brain_mri_augmentation,
+    chest_xray_augmentation,
+    lung_ct_augmentation,
+)
+
+AUGMENTATIONS = (chest_xray_augmentation, lung_ct_augmentation, brain_mri_augmentation)
 
 
 @pytest.fixture
@@ -38,7 +45,7 @@ def test_an_unreadable_image_is_named(tmp_path):
         ReadCanonicald("image", "lung_ct")({"image": str(tmp_path / "b.png")})
 
 
-@pytest.mark.parametrize("augmentation", [chest_xray, lung_ct, brain_mri])
+@pytest.mark.parametrize("augmentation", AUGMENTATIONS)
 def test_augmented_images_stay_canonical_and_differ(augmentation):
     augment, image = augmentation(32), torch.rand(1, 32, 32)
     augment.set_random_state(seed=0)
@@ -47,7 +54,7 @@ def test_augmented_images_stay_canonical_and_differ(augmentation):
     assert len({view.numpy().tobytes() for view in views}) == 20
 
 
-@pytest.mark.parametrize(("augmentation", "flips"), [(chest_xray, False), (lung_ct, True), (brain_mri, True)])
+@pytest.mark.parametrize(("augmentation", "flips"), zip(AUGMENTATIONS, (False, True, True), strict=True))
 def test_only_modalities_with_mirror_symmetry_are_mirrored_and_none_is_turned_over(augmentation, flips):
     augment, image = augmentation(64), torch.zeros(1, 64, 64)
     image[0, 8:24, 8:24] = 1.0  # upper left
@@ -76,7 +83,7 @@ def moved(augmentation, strength):
     return torch.stack(centres).std(0), torch.stack(sizes).std(0)
 
 
-@pytest.mark.parametrize("augmentation", [chest_xray, lung_ct, brain_mri])
+@pytest.mark.parametrize("augmentation", AUGMENTATIONS)
 def test_images_move_and_grow_along_both_axes_as_many_times_as_far(augmentation):
     assert all((deviation < 1.0).all() for deviation in moved(augmentation, 0.0))
     single, double = moved(augmentation, 1.0), moved(augmentation, 2.0)
@@ -87,6 +94,6 @@ def test_images_move_and_grow_along_both_axes_as_many_times_as_far(augmentation)
 
 def test_a_second_strength_of_zero_leaves_the_columns_alone():
     # Rotation and one shear remain, which hardly move or widen what lies in the middle.
-    shifts, sizes = moved(chest_xray, (1.0, 0.0))
+    shifts, sizes = moved(chest_xray_augmentation, (1.0, 0.0))
     assert shifts[1] < 0.2 * shifts[0]
     assert sizes[1] < 0.2 * sizes[0]
