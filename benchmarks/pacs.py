@@ -30,11 +30,11 @@ import numpy as np
 import requests
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "pacs"), str(ROOT / "benchmarks")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "pacs"), str(ROOT / "benchmarks")]
 
 import pydicom  # noqa: E402
 from pacs_servers import Orthanc, Program, own_network, wait_for, why_not  # noqa: E402
-from pacs_studies import CT, MR, NAME, content, radiograph, volume, whole  # noqa: E402
+from pacs_studies import NAME, content, radiograph, volume, whole  # noqa: E402
 from PIL import Image  # noqa: E402
 from pydicom.uid import generate_uid  # noqa: E402
 from sections import table, write_section  # noqa: E402
@@ -125,7 +125,7 @@ def made(count: int) -> Iterator[Study]:
             yield _study([radiograph(_picture(pictures[kind][number]))])
         else:
             planes = np.stack([_picture(pictures[kind][number], 192)] * 3)
-            yield _study(volume(planes, CT if kind == "ct" else MR))
+            yield _study(volume(planes, "CT" if kind == "ct" else "MR"))
 
 
 def _picture(file: Path, side: int = 0) -> Any:

@@ -8,9 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from pydicom import Dataset
-from pydicom.dataset import FileMetaDataset
-from pydicom.uid import BasicTextSRStorage, ExplicitVRLittleEndian
+from dicom_writing import item, made
 
 from MonaiSKD.errors import SKDError
 from MonaiSKD.files import atomic_path, output_file, read_json, run_files
@@ -38,13 +36,7 @@ def refused(tmp_path):
 
 def test_a_full_disk_is_told_in_the_systems_words_alone(small_disk):
     """pydicom raises what it meets anew, with a traceback as its text, where the end of the file still fits."""
-    report = Dataset()
-    report.file_meta = FileMetaDataset()
-    report.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    report.SOPClassUID, report.SOPInstanceUID = BasicTextSRStorage, "1.2.3"
-    report.ContentSequence = [Dataset() for _ in range(30)]
-    for item in report.ContentSequence:
-        item.TextValue = "x" * 500
+    report = made(None, "SR", ContentSequence=[item(TextValue="x" * 500) for _ in range(30)])
     (small_disk / "others").write_bytes(bytes(1016 * 1024))
     with pytest.raises(SKDError) as refusal:
         save(report, small_disk)

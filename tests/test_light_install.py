@@ -8,11 +8,9 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
-import pydicom
 import pytest
+from dicom_writing import made, write
 from PIL import Image
-from pydicom.dataset import FileMetaDataset
-from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
 from tinymodel import CLASSES, write_tiny_model
 
 # Modules, and the names they are installed by.
@@ -34,17 +32,7 @@ print(json.dumps([answers, sorted({name.partition(".")[0] for name, module in sy
 def files(tmp_path: Path) -> list[Path]:
     """A DICOM radiograph, a PNG and a one-slice NIfTI file of the same ramp."""
     ramp = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64)
-    dataset = pydicom.Dataset()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = DigitalXRayImageStorageForPresentation
-    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = generate_uid()
-    dataset.Modality, dataset.BodyPartExamined = "DX", "CHEST"
-    dataset.Rows, dataset.Columns = ramp.shape
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation, dataset.PixelRepresentation = 1, "MONOCHROME2", 0
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 12, 11
-    dataset.PixelData = ramp.tobytes()
-    dataset.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    write(tmp_path / "a.dcm", made(ramp, "DX", BitsStored=12))
     Image.fromarray((ramp // 16).astype(np.uint8)).save(tmp_path / "a.png")
     nibabel.save(nibabel.Nifti1Image(ramp[..., None].astype(np.int16), np.eye(4)), tmp_path / "a.nii.gz")
     return [tmp_path / name for name in ("a.dcm", "a.png", "a.nii.gz")]

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from dicom_writing import made, write
 from tinymodel import write_tiny_model
 
 ROOT = Path(__file__).parents[2]
@@ -23,39 +24,20 @@ if not HAS_SERVER:
 
 def write_dicom(path: Path, values: np.ndarray, *, ct: bool = False, index: int = 0, uids: Any = None) -> Path:
     """A radiograph of 16 bits, or one slice of a CT series, with a patient's name in it."""
-    import pydicom
-    from pydicom.dataset import FileMetaDataset
-    from pydicom.uid import (
-        CTImageStorage,
-        DigitalXRayImageStorageForPresentation,
-        ExplicitVRLittleEndian,
-        generate_uid,
-    )
+    from pydicom.uid import generate_uid
 
-    kind = CTImageStorage if ct else DigitalXRayImageStorageForPresentation
-    dataset = pydicom.Dataset()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = kind
-    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = generate_uid()
-    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = uids or (generate_uid(), generate_uid())
-    dataset.FrameOfReferenceUID = dataset.StudyInstanceUID
-    dataset.PatientName, dataset.PatientID = "Geheim^Hans", "4711-geheim"
-    dataset.Modality, dataset.BodyPartExamined = ("CT", "CHEST") if ct else ("DX", "CHEST")
-    dataset.Rows, dataset.Columns = values.shape
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
-    dataset.BitsAllocated = dataset.BitsStored = 16
-    dataset.HighBit, dataset.PixelRepresentation = 15, int(ct)
-    dataset.InstanceNumber = index + 1
-    dataset.PixelSpacing = [2.0, 2.0]
-    if ct:
-        dataset.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
-        dataset.ImagePositionPatient, dataset.ImageOrientationPatient = [0, 0, 5.0 * index], [1, 0, 0, 0, 1, 0]
-        dataset.RescaleSlope, dataset.RescaleIntercept, dataset.SliceThickness = 1, 0, 5
-    dataset.PixelData = values.astype(np.int16 if ct else np.uint16).tobytes()
-    dataset.is_little_endian, dataset.is_implicit_VR = True, False
-    dataset.save_as(path, write_like_original=False)
-    return path
+    study, series = uids or (generate_uid(), generate_uid())
+    elements: dict[str, Any] = {
+        **{"StudyInstanceUID": study, "SeriesInstanceUID": series, "FrameOfReferenceUID": study},
+        **{"PatientName": "Geheim^Hans", "PatientID": "4711-geheim"},
+        **{"InstanceNumber": index + 1, "PixelSpacing": [2.0, 2.0]},
+    }
+    if not ct:
+        return write(path, made(values.astype(np.uint16), "DX", **elements))
+    place = {"ImagePositionPatient": [0, 0, 5.0 * index], "ImageOrientationPatient": [1, 0, 0, 0, 1, 0]}
+    scanner = {"ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"], "SliceThickness": 5}
+    scanner |= {"RescaleSlope": 1, "RescaleIntercept": 0}
+    return write(path, made(values.astype(np.int16), "CT", **elements, **place, **scanner))
 
 
 @pytest.fixture(scope="session")

@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pydicom
+from dicom_writing import SOP_CLASSES, changed, made
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset, write_file_meta_info
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import generate_uid
 
-DX = "1.2.840.10008.5.1.4.1.1.1.1"
-CT = "1.2.840.10008.5.1.4.1.1.2"
-MR = "1.2.840.10008.5.1.4.1.1.4"
+DX, CT = SOP_CLASSES["DX"], SOP_CLASSES["CT"]
 DEFLATED = "1.2.840.10008.1.2.1.99"
 # Must never be seen outside of DICOM objects.
 NAME = "Quillfeather^Synthia"
@@ -34,8 +33,8 @@ def grey(level: float, side: int = 64) -> npt.NDArray[np.uint16]:
 
 def radiograph(pixels: npt.NDArray[Any], study: str | None = None, **changes: Any) -> Dataset:
     """A DX of the chest; `changes` are attributes, None removes one."""
-    image = _image(DX, pixels, study)
-    image.Modality, image.BodyPartExamined, image.SeriesDescription = "DX", "CHEST", "Thorax pa"
+    image = _image("DX", pixels, study)
+    image.SeriesDescription = "Thorax pa"
     image.ImageType, image.PatientOrientation = ["ORIGINAL", "PRIMARY"], ["L", "F"]
     image.PresentationIntentType, image.PresentationLUTShape = "FOR PRESENTATION", "IDENTITY"
     image.ImagerPixelSpacing, image.ImageLaterality = [0.4, 0.4], "U"
@@ -43,52 +42,32 @@ def radiograph(pixels: npt.NDArray[Any], study: str | None = None, **changes: An
     image.RescaleIntercept, image.RescaleSlope, image.RescaleType = 0, 1, "US"
     image.LossyImageCompression, image.BurnedInAnnotation, image.DetectorType = "00", "NO", ""
     image.WindowCenter, image.WindowWidth = 2048, 4096
-    return _changed(image, changes)
+    return changed(image, changes)
 
 
-def volume(pixels: npt.NDArray[Any], sop_class: str = CT, study: str | None = None, **changes: Any) -> list[Dataset]:
+def volume(pixels: npt.NDArray[Any], modality: str = "CT", study: str | None = None, **changes: Any) -> list[Dataset]:
     """A series of axial slices (S, H, W), stored from 0 to 4095."""
-    first = _image(sop_class, pixels[0], study)
+    first = _image(modality, pixels[0], study)
     frame_of_reference = generate_uid()
     slices = []
     for number, plane in enumerate(pixels):
-        image = _image(sop_class, plane, first.StudyInstanceUID)
+        image = _image(modality, plane, first.StudyInstanceUID)
         image.SeriesInstanceUID, image.InstanceNumber = first.SeriesInstanceUID, number + 1
-        image.Modality = "CT" if sop_class == CT else "MR"
-        image.BodyPartExamined = "CHEST" if sop_class == CT else "HEAD"
         image.ImageType, image.FrameOfReferenceUID = ["ORIGINAL", "PRIMARY", "AXIAL"], frame_of_reference
         image.ImagePositionPatient, image.ImageOrientationPatient = [-80, -80, 5 * number], [1, 0, 0, 0, 1, 0]
         image.PixelSpacing, image.SliceThickness, image.PatientPosition = [0.7, 0.7], 5, "HFS"
-        if sop_class == CT:
+        if modality == "CT":
             image.RescaleIntercept, image.RescaleSlope, image.KVP = -1024, 1, 120
-        slices.append(_changed(image, changes))
+        slices.append(changed(image, changes))
     return slices
 
 
-def _image(sop_class: str, pixels: npt.NDArray[Any], study: str | None) -> Dataset:
-    image = Dataset()
-    image.file_meta = FileMetaDataset()
-    image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    image.SOPClassUID, image.SOPInstanceUID = sop_class, generate_uid()
-    image.StudyInstanceUID, image.SeriesInstanceUID = study or generate_uid(), generate_uid()
-    image.PatientName, image.PatientID, image.PatientBirthDate, image.PatientSex = NAME, "SYN-1", "19700101", "O"
-    image.StudyDate, image.StudyTime, image.AccessionNumber, image.StudyID = f"{date.today():%Y%m%d}", "1200", "A1", "1"
-    image.ReferringPhysicianName, image.Manufacturer = "", "Phantom"
-    image.SeriesNumber, image.InstanceNumber = 1, 1
-    image.Rows, image.Columns = pixels.shape
-    image.SamplesPerPixel, image.PhotometricInterpretation, image.PixelRepresentation = 1, "MONOCHROME2", 0
-    image.BitsAllocated, image.BitsStored, image.HighBit = 16, 12, 11
-    image.PixelData = pixels.astype(np.uint16).tobytes()
-    return image
-
-
-def _changed(image: Dataset, changes: dict[str, Any]) -> Dataset:
-    for keyword, value in changes.items():
-        if value is None:
-            image.pop(keyword, None)
-        else:
-            setattr(image, keyword, value)
-    return image
+def _image(modality: str, pixels: npt.NDArray[Any], study: str | None) -> Dataset:
+    patient = {"PatientName": NAME, "PatientID": "SYN-1", "PatientBirthDate": "19700101", "PatientSex": "O"}
+    about = {"StudyDate": f"{date.today():%Y%m%d}", "StudyTime": "1200", "AccessionNumber": "A1", "StudyID": "1"}
+    about |= {"StudyInstanceUID": study or generate_uid(), "SeriesInstanceUID": generate_uid()}
+    about |= {"ReferringPhysicianName": "", "Manufacturer": "Phantom", "SeriesNumber": 1, "InstanceNumber": 1}
+    return made(pixels.astype(np.uint16), modality, BitsStored=12, **patient, **about)
 
 
 def content(image: Dataset) -> bytes:

@@ -14,7 +14,7 @@ pytest.importorskip("pynetdicom", reason="the extra `pacs` is not installed")
 
 from dicomweb_client.api import DICOMwebClient
 from pacs_servers import ROOT, Orthanc, free_port, wait_for
-from pacs_studies import MR, NAME, content, grey, radiograph, volume, write
+from pacs_studies import NAME, content, grey, radiograph, volume, write
 from pydicom.sr.codedict import codes
 from requests import Session, delete, post
 
@@ -168,8 +168,8 @@ def test_of_several_series_each_or_the_largest(orthanc, program, tmp_path):
     first = radiograph(grey(0.3))
     second = radiograph(grey(0.6), study=first.StudyInstanceUID)
     put(orthanc, [first, second])
-    small = volume(np.stack([grey(0.3)] * 3), MR)
-    large = volume(np.stack([grey(0.3)] * 5), MR, study=small[0].StudyInstanceUID)
+    small = volume(np.stack([grey(0.3)] * 3), "MR")
+    large = volume(np.stack([grey(0.3)] * 5), "MR", study=small[0].StudyInstanceUID)
     put(orthanc, [*small, *large])
     service = program(by_web(orthanc))
     service.start()

@@ -6,18 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from dicom_writing import save_whole
+from dicom_writing import add_pixels, made, write
 from pydicom import Dataset
-from pydicom.dataset import FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from MonaiSKD.reading import CanonicalRule
 
 # Rules under which stored numbers can be read off the pixels: value / 1000.
 MR = CanonicalRule("brain_mri", window=(0.0, 1000.0))
 CT = CanonicalRule("lung_ct", window=(-1000.0, 0.0))
-
-MR_CLASS, CT_CLASS, CR_CLASS = (f"1.2.840.10008.5.1.4.1.1.{end}" for end in ("4", "2", "1"))
 
 
 def body(shape: tuple[int, int, int] = (6, 5, 4)) -> np.ndarray:
@@ -45,40 +41,14 @@ PLANES = {
 
 def header(modality: str = "MR", **tags: Any) -> Dataset:
     """A data set with what every image has; `tags` are set last, and None removes one."""
-    dataset = Dataset()
-    dataset.SOPClassUID = {"MR": MR_CLASS, "CT": CT_CLASS}.get(modality, CR_CLASS)
-    dataset.SOPInstanceUID = generate_uid()
-    dataset.SeriesInstanceUID, dataset.StudyInstanceUID = "1.2.3", "1.2"
-    dataset.Modality, dataset.PatientID = modality, "17"
-    dataset.BodyPartExamined = {"MR": "BRAIN", "CT": "CHEST"}.get(modality, "CHEST")
-    for keyword, value in tags.items():
-        if value is None:
-            if keyword in dataset:
-                delattr(dataset, keyword)
-        else:
-            setattr(dataset, keyword, value)
-    return dataset
+    series = {"SeriesInstanceUID": "1.2.3", "StudyInstanceUID": "1.2", "PatientID": "17"}
+    return made(None, modality, **{**series, **tags})
 
 
 def save(path: Path, stored: np.ndarray, dataset: Dataset) -> Path:
     """Write (H, W) or (N, H, W) integers with their description."""
-    bits = stored.dtype.itemsize * 8
-    dataset.Rows, dataset.Columns = stored.shape[-2:]
-    if stored.ndim == 3:
-        dataset.NumberOfFrames = len(stored)
-    dataset.SamplesPerPixel, dataset.BitsAllocated = 1, bits
-    dataset.BitsStored = dataset.get("BitsStored") or bits
-    dataset.HighBit = dataset.BitsStored - 1
-    dataset.PixelRepresentation = int(stored.dtype.kind == "i")
-    dataset.PhotometricInterpretation = dataset.get("PhotometricInterpretation") or "MONOCHROME2"
-    dataset.PixelData = np.ascontiguousarray(stored).tobytes()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
-    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_whole(dataset, path)
-    return path
+    add_pixels(dataset, stored)
+    return write(path, dataset)
 
 
 def write_series(

@@ -8,7 +8,8 @@ import pytest
 pytest.importorskip("highdicom")
 
 import pydicom
-from dicom_files import MODEL, NAME, ct_series, enhanced_mr, inconsistencies, radiograph, save, validator_errors
+from dicom_files import MODEL, NAME, ct_series, enhanced_mr, inconsistencies, radiograph, validator_errors
+from dicom_writing import write
 from pydicom.uid import generate_uid
 
 from MonaiSKD.errors import SKDError
@@ -154,7 +155,7 @@ def test_a_plain_header_places_no_frame_of_several(tmp_path, frame):
     one = ct_series(tmp_path, generate_uid(), count=1, orientation=(-1, 0, 0, 0, -1, 0))[0]
     image = pydicom.dcmread(one.path)
     image.NumberOfFrames, image.PixelData = 4, np.zeros((4, 12, 10), np.uint16).tobytes()
-    path = save(image, tmp_path / "frames.dcm")
+    path = str(write(tmp_path / "frames.dcm", image))
     shown = pydicom.dcmread(written(heatmap(Instance(path, frame)), tmp_path / "out", "parametric-map"))
     assert shown.SOPClassUID.name == CAPTURE
     assert shown.PatientOrientation in ("", None)
@@ -191,7 +192,7 @@ def test_heat_maps_of_one_call_form_one_series(slices, tmp_path, kind):
     for instance in (slices[0], other[0]):
         source = pydicom.dcmread(instance.path)
         source.SpecificCharacterSet = "ISO_IR 192"  # dcentvfy compares bytes
-        sources.append(save(source, tmp_path / "utf8" / f"{source.SOPInstanceUID}.dcm"))
+        sources.append(write(tmp_path / "utf8" / f"{source.SOPInstanceUID}.dcm", source))
     assert inconsistencies([*paths, *sources]) == []
 
 

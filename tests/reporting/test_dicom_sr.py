@@ -20,9 +20,9 @@ from dicom_files import (
     inconsistencies,
     radiograph,
     result,
-    save,
     validator_errors,
 )
+from dicom_writing import write
 from pydicom.uid import generate_uid
 
 from MonaiSKD.errors import SKDError
@@ -147,7 +147,7 @@ def test_patient_and_study_agree_with_the_images(tmp_path):
     assert NAME.split("=")[1].encode() in path.read_bytes()
     plain = pydicom.dcmread(dx[0].path)  # dcentvfy compares bytes, so both files need one encoding
     plain.SpecificCharacterSet = "ISO_IR 192"
-    assert inconsistencies([save(plain, tmp_path / "utf8.dcm"), path]) == []
+    assert inconsistencies([write(tmp_path / "utf8.dcm", plain), path]) == []
 
 
 def test_dump_shows_classes_and_percentages(tmp_path):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import slicer
+from dicom_writing import made, write
 from harness import BlockTimer
 from SKDClassifierLib.jobs.Jobs import BackgroundTask, ChildJob
 from SKDClassifierLib.Models import Catalogue
@@ -104,42 +105,27 @@ def write_study(folder: Path, number: int, modality: str = "CR", slices: int = 1
 
     Its patient is called "Secret^Name<number>", its date is the `number`th of January 2024.
     """
-    from pydicom import Dataset
-    from pydicom.dataset import FileMetaDataset
-    from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+    from pydicom.uid import generate_uid
 
-    classes = {"CR": "1.2.840.10008.5.1.4.1.1.1", "CT": "1.2.840.10008.5.1.4.1.1.2"}
     study, series, frame = generate_uid(), generate_uid(), generate_uid()
     values = ct_values(slices, side) + 1400 if modality == "CT" else radiograph_values(side)
+    patient = {"PatientName": f"Secret^Name{number}", "PatientID": f"S{number}"}
+    patient |= {"PatientBirthDate": "", "PatientSex": ""}
+    about = {"StudyDate": f"202401{number:02}", "StudyTime": "101112", "StudyID": "1", "AccessionNumber": ""}
+    about |= {"StudyDescription": f"study {number}", "SeriesDescription": f"series {number}", "SeriesNumber": 1}
+    about |= {"StudyInstanceUID": study, "SeriesInstanceUID": series, "FrameOfReferenceUID": frame}
+    about |= {"ReferringPhysicianName": "", "Manufacturer": "none", "Laterality": ""}
+    kind: dict[str, Any] = {"ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"], "PixelSpacing": [1.0, 1.0]}
+    kind["ViewPosition"] = "PA" if modality == "CR" else ""
+    if modality == "CT":
+        kind |= {"RescaleSlope": 1, "RescaleIntercept": -1400, "SliceThickness": 2}
     files = []
-    folder.mkdir(parents=True, exist_ok=True)
     for index, picture in enumerate(values.astype(np.uint16)):
-        one, meta = Dataset(), FileMetaDataset()
-        meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        one.SOPClassUID = meta.MediaStorageSOPClassUID = classes[modality]
-        one.SOPInstanceUID = meta.MediaStorageSOPInstanceUID = generate_uid()
-        one.StudyInstanceUID, one.SeriesInstanceUID, one.FrameOfReferenceUID = study, series, frame
-        one.Modality, one.BodyPartExamined, one.ViewPosition = modality, "CHEST", "PA" if modality == "CR" else ""
-        one.PatientName, one.PatientID, one.PatientBirthDate, one.PatientSex = (
-            f"Secret^Name{number}",
-            f"S{number}",
-            "",
-            "",
-        )
-        one.StudyDate, one.StudyTime, one.StudyID, one.AccessionNumber = f"202401{number:02}", "101112", "1", ""
-        one.StudyDescription, one.SeriesDescription = f"study {number}", f"series {number}"
-        one.SeriesNumber, one.InstanceNumber, one.ReferringPhysicianName = 1, index + 1, ""
-        one.Manufacturer, one.Laterality, one.ImageType = "none", "", ["ORIGINAL", "PRIMARY", "AXIAL"]
-        one.Rows, one.Columns, one.SamplesPerPixel, one.PhotometricInterpretation = side, side, 1, "MONOCHROME2"
-        one.BitsAllocated, one.BitsStored, one.HighBit, one.PixelRepresentation = 16, 16, 15, 0
-        one.PixelSpacing = [1.0, 1.0]
+        place: dict[str, Any] = {"InstanceNumber": index + 1}
         if modality == "CT":
-            one.RescaleSlope, one.RescaleIntercept, one.SliceThickness = 1, -1400, 2
-            one.ImagePositionPatient, one.ImageOrientationPatient = [0, 0, 2 * index], [1, 0, 0, 0, 1, 0]
-        one.PixelData, one.file_meta = picture.tobytes(), meta
-        path = folder / f"{number}-{index:03}.dcm"
-        one.save_as(path, enforce_file_format=True)
-        files.append(path)
+            place |= {"ImagePositionPatient": [0, 0, 2 * index], "ImageOrientationPatient": [1, 0, 0, 0, 1, 0]}
+        one = made(picture, modality, **patient, **about, **kind, **place)
+        files.append(write(folder / f"{number}-{index:03}.dcm", one))
     return files
 
 

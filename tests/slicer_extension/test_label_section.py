@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import slicer
 from classify_parts import ct_values, make_services
+from dicom_writing import made, write
 from harness import observers, pixels_of, render_slice, screenshot, wait_until
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
@@ -250,30 +251,16 @@ def test_the_label_of_another_reader_is_shown_before_it_is_replaced(app, section
     assert section.ui.caseLabel.text.startswith("c.nii")
 
 
-def write_dicom(path: Path, number: int) -> None:
+def write_slice(path: Path, number: int) -> None:
     """A slice of a CT series; all have the same series UID."""
-    from pydicom.dataset import Dataset, FileMetaDataset
-    from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
-
-    data = Dataset()
-    data.file_meta = FileMetaDataset()
-    data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = CTImageStorage
-    data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.{number + 1}"
-    data.StudyInstanceUID, data.SeriesInstanceUID, data.Modality = "1.2.4", "1.2.5", "CT"
-    data.Rows = data.Columns = 16
-    data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
-    data.BitsAllocated = data.BitsStored = 16
-    data.HighBit, data.PixelRepresentation = 15, 0
-    data.PixelSpacing, data.ImageOrientationPatient = [1, 1], [1, 0, 0, 0, 1, 0]
-    data.ImagePositionPatient, data.InstanceNumber = [0, 0, number], number
-    data.PixelData = np.full((16, 16), 100 * (number + 1), np.uint16).tobytes()
-    data.save_as(path, enforce_file_format=True)
+    place = {"ImagePositionPatient": [0, 0, number], "ImageOrientationPatient": [1, 0, 0, 0, 1, 0]}
+    tags = {"StudyInstanceUID": "1.2.4", "SeriesInstanceUID": "1.2.5", "InstanceNumber": number, "PixelSpacing": [1, 1]}
+    write(path, made(np.full((16, 16), 100 * (number + 1), np.uint16), "CT", **place, **tags))
 
 
 def test_a_dicom_file_is_a_case_of_its_own_not_its_series(app, section, tmp_path):
     for number in range(3):
-        write_dicom(tmp_path / f"{number}.dcm", number)
+        write_slice(tmp_path / f"{number}.dcm", number)
     section.open(str(tmp_path))
     assert section.ui.caseLabel.text == "0.dcm  (1 of 3)"
     values = slicer.util.arrayFromVolume(slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode"))

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_dicom import SOP_CLASSES, ct, item, made, save
+from dicom_writing import SOP_CLASSES, item, made
+from made_dicom import ct, save
 from opened_dicom import RAMP, opened, refused
 
 from MonaiSKD.errors import SKDError

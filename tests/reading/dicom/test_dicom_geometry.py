@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from made_dicom import item
+from dicom_writing import item
 from pydicom import Dataset
 
 from MonaiSKD.reading.dicom.geometry import Geometry, frame_geometry

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_dicom import ct, made, save
+from dicom_writing import made
+from made_dicom import ct, save
 from opened_dicom import RAMP, opened, refused
 
 from MonaiSKD.errors import SKDError

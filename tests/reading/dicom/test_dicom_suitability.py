@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pydicom
 import pytest
-from dicom_writing import save_whole
-from made_dicom import item
+from dicom_writing import item, write
 
 from MonaiSKD.errors import SKDError
 from MonaiSKD.reading import RULES, read_image
@@ -103,7 +102,7 @@ def test_a_real_radiograph_is_refused_only_where_it_is_for_processing(shared, tm
     stored = pydicom.dcmread(shared / "data" / "dicom" / "cxr" / "cr_chest_mono1_jpegls.dcm")
     for intent in ("FOR PRESENTATION", "FOR PROCESSING"):
         stored.PresentationIntentType = intent
-        save_whole(stored, tmp_path / f"{intent}.dcm")
+        write(tmp_path / f"{intent}.dcm", stored)
     assert read_image(tmp_path / "FOR PRESENTATION.dcm", RULES["chest_xray"]).pixels.max() > 0
     with pytest.raises(SKDError, match=f"{RAW}. Take the image for presentation of the same exposure") as caught:
         read_image(tmp_path / "FOR PROCESSING.dcm", RULES["chest_xray"])

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from dicom_writing import item, made
 from hypothesis import given
 from hypothesis import strategies as st
-from made_dicom import ct, item, made, radiograph, save, table
+from made_dicom import ct, radiograph, save, table
 
 from MonaiSKD.errors import SKDError
 from MonaiSKD.reading import RULES, CanonicalRule

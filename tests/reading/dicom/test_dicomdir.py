@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from dicom_writing import save_whole
-from pydicom import Dataset
+from dicom_writing import item, write
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
@@ -14,24 +13,17 @@ from MonaiSKD.errors import SKDError
 from MonaiSKD.reading.dicom.dicomdir import is_dicomdir, referenced_files
 
 
-def write(path: Path, *names: list[str] | str, kind: str = "IMAGE", syntax: str = ExplicitVRLittleEndian) -> Path:
-    directory = Dataset()
-    records = []
-    for name in names:
-        record = Dataset()
-        record.DirectoryRecordType, record.ReferencedFileID = kind, name
-        records.append(record)
-    directory.DirectoryRecordSequence = records
-    directory.file_meta = FileMetaDataset()
-    directory.file_meta.TransferSyntaxUID = syntax
-    directory.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.1.3.10"
-    directory.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
-    save_whole(directory, path)
-    return path
+def directory(path: Path, *names: list[str] | str, kind: str = "IMAGE", syntax: str = ExplicitVRLittleEndian) -> Path:
+    written = item(DirectoryRecordSequence=[item(DirectoryRecordType=kind, ReferencedFileID=name) for name in names])
+    written.file_meta = FileMetaDataset()
+    written.file_meta.TransferSyntaxUID = syntax
+    written.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.1.3.10"
+    written.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
+    return write(path, written)
 
 
 def test_a_dicomdir_is_known_by_its_content(tmp_path: Path, shared: Path) -> None:
-    assert is_dicomdir(write(tmp_path / "x", "A").read_bytes())
+    assert is_dicomdir(directory(tmp_path / "x", "A").read_bytes())
     assert is_dicomdir((shared / "data/dicom/other/dicomdir").read_bytes()[:1024])
     assert not is_dicomdir((shared / "data/dicom/other/sr_document.dcm").read_bytes()[:1024])
     assert not is_dicomdir(b"")
@@ -41,13 +33,13 @@ def test_its_files_are_found_without_regard_to_case(tmp_path: Path) -> None:
     for name in ("images/a1", "B"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
-    found = list(referenced_files(write(tmp_path / "DICOMDIR", ["IMAGES", "A1"], "B")))
+    found = list(referenced_files(directory(tmp_path / "DICOMDIR", ["IMAGES", "A1"], "B")))
     assert found == [(tmp_path / "images" / "a1", None), (tmp_path / "B", None)]
 
 
 def test_one_that_inflates_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "A").touch()
-    path = write(tmp_path / "DICOMDIR", "A", syntax=DeflatedExplicitVRLittleEndian)
+    path = directory(tmp_path / "DICOMDIR", "A", syntax=DeflatedExplicitVRLittleEndian)
     assert is_dicomdir(path.read_bytes()[:1024])
     assert [found.name for found, _ in referenced_files(path)] == ["A"]
     monkeypatch.setattr("MonaiSKD.reading.dicom.dataset._MAX_INFLATED", 20)
@@ -58,11 +50,11 @@ def test_one_that_inflates_without_end_is_refused(tmp_path: Path, monkeypatch: p
 
 
 def test_other_things_than_images_are_left_out(tmp_path: Path) -> None:
-    assert list(referenced_files(write(tmp_path / "DICOMDIR", "A", kind="SR DOCUMENT"))) == []
+    assert list(referenced_files(directory(tmp_path / "DICOMDIR", "A", kind="SR DOCUMENT"))) == []
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
-    ((path, error),) = referenced_files(write(tmp_path / "DICOMDIR", ["IMAGES", "A1"]))
+    ((path, error),) = referenced_files(directory(tmp_path / "DICOMDIR", ["IMAGES", "A1"]))
     assert path == tmp_path / "IMAGES" / "A1"
     assert error is not None
     assert error.code == "not_found"
@@ -74,7 +66,7 @@ def test_a_name_that_no_file_can_have_does_not_stop_the_others(tmp_path: Path, n
     for file in ("ONE", "B", "sub/x", "SUB/X"):
         (tmp_path / file).parent.mkdir(exist_ok=True)
         (tmp_path / file).write_bytes(b"x")
-    write(tmp_path / "DICOMDIR", name, "B")
+    directory(tmp_path / "DICOMDIR", name, "B")
     first, second = referenced_files(tmp_path / "DICOMDIR")
     assert first[1] is not None
     assert first[1].code == "not_found"
@@ -89,13 +81,13 @@ def test_nothing_outside_of_its_folder_is_followed(tmp_path: Path, name: list[st
     folder = tmp_path / "disc"
     (folder / "SUB").mkdir(parents=True)
     (folder / "LINK").symlink_to(tmp_path / "SECRET")
-    ((_, error),) = referenced_files(write(folder / "DICOMDIR", name))
+    ((_, error),) = referenced_files(directory(folder / "DICOMDIR", name))
     assert error is not None
     assert error.code in ("damaged", "not_found")
 
 
 def test_a_damaged_one_is_told(tmp_path: Path) -> None:
-    path = write(tmp_path / "DICOMDIR", *[["A", str(k)] for k in range(20)])
+    path = directory(tmp_path / "DICOMDIR", *[["A", str(k)] for k in range(20)])
     path.write_bytes(path.read_bytes()[:150])
     with pytest.raises(SKDError) as caught:
         list(referenced_files(path))
