@@ -35,6 +35,7 @@ class Prepared:
         series: Series Instance UID of the SR.
         report: SOP Instance UID of the SR.
         text: the answer in words.
+        images: how many its series had; None where an earlier version made it.
     """
 
     files: tuple[Path, ...]
@@ -42,6 +43,7 @@ class Prepared:
     series: str
     report: str
     text: str
+    images: int | None
 
 
 def prepared(folder: Path) -> Prepared | None:
@@ -50,7 +52,7 @@ def prepared(folder: Path) -> Prepared | None:
         return None
     data = read_json(folder / _SUMMARY)
     files = tuple(folder / name for name in data["files"])
-    return Prepared(files, data["study"], data["series"], data["report"], data["text"])
+    return Prepared(files, data["study"], data["series"], data["report"], data["text"], data.get("images"))
 
 
 def prepare(
@@ -73,6 +75,7 @@ def prepare(
         SKDError: none of it can be answered; the first reason. Or it is of another study or of several patients.
     """
     folders = list(folders)
+    images = sum(1 for folder in folders for _ in folder.glob("*.dcm"))
     _check_whose(study, folders)
     sources = [source for folder in folders for source in find_sources([folder], classifier.contract.rule)]
     answers = [_for_report(answer) for answer in classifier.each(sources, heatmaps=heat_maps != "none")]
@@ -89,7 +92,7 @@ def prepare(
     results = [result for result in results if result.input not in not_there]
     files = [*_maps(results, study, classifier.model, beside, heat_maps), report.path]
     summary = {"files": [file.name for file in files], "study": study, "series": report.series, "report": report.uid}
-    write_json(beside / _SUMMARY, {**summary, "text": _text(results, failures)})
+    write_json(beside / _SUMMARY, {**summary, "text": _text(results, failures), "images": images})
     for written in (*beside.iterdir(), beside):
         sync(written)
     os.replace(beside, out)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -45,15 +46,18 @@ def pacs(
             remedy = "Run: python -m pip install 'monai-skd[pacs]'"
             raise SKDError(package, "it is not installed", remedy, code="not_installed")
     from MonaiSKD.pacs.configuration import data_folder, read_settings
-
-    if action == "run":
-        return _run(read_settings(config), once)
     from MonaiSKD.pacs.service import QUEUE_NAME
 
-    path = data_folder(config) / QUEUE_NAME
-    if not path.is_file():
+    settings = read_settings(config) if action == "run" else None
+    path = (settings.data if settings is not None else data_folder(config)) / QUEUE_NAME
+    if settings is None and not path.is_file():
         raise SKDError(path, "there is no queue yet", f"Run: monai-skd pacs run {config}", code="not_found")
-    return _list(path, as_json, identify) if action == "list" else _retry(path, keys)
+    try:
+        if settings is not None:
+            return _run(settings, once)
+        return _list(path, as_json, identify) if action == "list" else _retry(path, keys)
+    except sqlite3.Error as error:
+        raise SKDError(path, f"cannot be used ({error})", "Check its disk, and your rights to it") from error
 
 
 def _run(settings: Settings, once: bool) -> int:

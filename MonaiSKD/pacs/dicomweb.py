@@ -19,6 +19,7 @@ from MonaiSKD.pacs import multipart
 from MonaiSKD.pacs.clock import Rate
 from MonaiSKD.pacs.routing import SeriesFacts
 from MonaiSKD.pacs.settings import DicomWeb, Limits
+from MonaiSKD.pacs.tls import client_context
 from MonaiSKD.pacs.trouble import DUPLICATE, Later, disk_trouble, not_stored, too_large
 
 _JSON = "application/dicom+json"
@@ -55,11 +56,15 @@ class Client:
         limits: of what it may send.
         rate: of requests.
         stop: ends waiting.
+
+    Raises:
+        SKDError: the files of TLS are wrong.
     """
 
     def __init__(self, settings: DicomWeb, limits: Limits, rate: Rate, stop: threading.Event) -> None:
         self._settings, self._limits, self._rate, self._stop = settings, limits, rate, stop
         self._here = threading.local()
+        client_context(settings.tls)  # requests reads the files when it connects, and does not say that they are wrong
 
     def studies(self, filters: Mapping[str, str]) -> Iterator[tuple[str, int]]:
         """Studies that fit, each with the number of its instances (-1 where the server does not say)."""

@@ -191,18 +191,18 @@ class Queue:
             return state
         return None
 
-    def working(self, key: str) -> Row | None:
-        """Somebody works on it.
+    def working(self, key: str, tried: bool = False) -> Row | None:
+        """Somebody works on it; `tried`: not for the first time in this process, which knows how that ended.
 
         Returns:
-            the row as it is now; None, and nothing is changed, where it is not open any more. Where somebody worked on
-            it already, that attempt ended with its process and counts as a failed one.
+            the row as it is now; None, and nothing is changed, where it is not open any more. Where another process
+            worked on it, that attempt ended with that process and counts as a failed one.
         """
         with self._change() as step:
             row = self.row(key)
             if row is None or row.state not in OPEN:
                 return None
-            row = replace(row, state="working", attempts=row.attempts + (row.state == "working"))
+            row = replace(row, state="working", attempts=row.attempts + (row.state == "working" and not tried))
             self._set(key, step, state=row.state, attempts=row.attempts)
         return row
 

@@ -40,7 +40,11 @@ class StowSender:
 
 
 class StoreSender:
-    """By C-STORE."""
+    """By C-STORE.
+
+    Raises:
+        SKDError: the files of TLS are wrong.
+    """
 
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
@@ -58,22 +62,33 @@ class StoreSender:
         for kind in dict.fromkeys((str(one.MediaStorageSOPClassUID), str(one.TransferSyntaxUID)) for one in metas):
             ae.add_requested_context(*kind)
         tls = (self._context, peer.host) if self._context is not None else None
-        association = ae.associate(peer.host, peer.port, ae_title=peer.ae_title, tls_args=tls)
+        try:
+            association = ae.associate(peer.host, peer.port, ae_title=peer.ae_title, tls_args=tls)
+        except OSError as error:  # such as a host that nobody knows
+            raise Later(f"the PACS cannot be reached by DICOM ({error.strerror})", "Check host in [answer]") from error
+        if association.is_rejected:
+            raise Later("the PACS rejects the association", "Check that it knows our AE title; ae_title in [answer]")
+        if not association.is_established and association.rejected_contexts:  # then pynetdicom aborts it itself
+            raise _takes_none()
         if not association.is_established:
-            cause = f"the PACS {'rejects the association' if association.is_rejected else 'cannot be reached by DICOM'}"
-            raise Later(cause, "Check that it runs and knows our AE title; host, port and ae_title in [answer]")
+            remedy = f"Check that it runs; host, port{', tls, ca and certificate' if tls else ''} in [answer]"
+            raise Later("the PACS cannot be reached by DICOM", remedy)
         try:
             for file in files:
                 status = association.send_c_store(file)
                 _check(int(status.Status) if "Status" in status else None)
         except (ValueError, RuntimeError) as error:  # no accepted context; the association was lost
             if association.is_established:
-                remedy = "Let the PACS accept Comprehensive SR Storage and what heat_maps asks for"
-                raise SKDError("the report", "the PACS takes no such objects", remedy, "unsupported") from error
+                raise _takes_none() from error
             raise Later("the PACS breaks the association", "Look into its log") from error
         finally:
             if association.is_established:
                 association.release()
+
+
+def _takes_none() -> SKDError:
+    remedy = "Let the PACS accept Comprehensive SR Storage and what heat_maps asks for"
+    return SKDError("the report", "the PACS takes no such objects", remedy, "unsupported")
 
 
 def _check(status: int | None) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from MonaiSKD.errors import SKDError
 from MonaiSKD.pacs.settings import Tls
@@ -13,30 +16,34 @@ def server_context(tls: Tls | None) -> ssl.SSLContext | None:
     if tls is None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    _load(context, tls)
     if tls.ca is not None:
+        with _usable(tls.ca):
+            context.load_verify_locations(tls.ca)
         context.verify_mode = ssl.CERT_REQUIRED
-    return context
+    return _with_own(context, tls)
 
 
 def client_context(tls: Tls) -> ssl.SSLContext:
     """For a client; the server's name must be that of its certificate."""
-    context = ssl.create_default_context(cafile=str(tls.ca) if tls.ca else None)
-    _load(context, tls)
+    with _usable(tls.ca):
+        context = ssl.create_default_context(cafile=str(tls.ca) if tls.ca else None)
+    return _with_own(context, tls)
+
+
+def _with_own(context: ssl.SSLContext, tls: Tls) -> ssl.SSLContext:
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if tls.certificate is not None:
+        with _usable(tls.certificate):
+            # Never ask for the password of a key on the terminal: a service has none.
+            context.load_cert_chain(tls.certificate, tls.key, password=lambda: b"")
     return context
 
 
-def _load(context: ssl.SSLContext, tls: Tls) -> None:
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+@contextmanager
+def _usable(file: Path | None) -> Iterator[None]:
     try:
-        if tls.certificate is not None:
-            # Never ask for the password of a key on the terminal: a service has none.
-            context.load_cert_chain(tls.certificate, tls.key, password=lambda: b"")
-        if tls.ca is not None:
-            context.load_verify_locations(tls.ca)
+        yield
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or type(error).__name__
-        thing = tls.certificate or tls.ca
-        raise SKDError(
-            thing, f"cannot be used for TLS ({reason})", "Give PEM files, the key without password"
-        ) from error
+        cause = f"cannot be used for TLS ({reason})"
+        raise SKDError(file, cause, "Give PEM files, the key without password") from error

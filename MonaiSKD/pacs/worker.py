@@ -83,7 +83,8 @@ class Worker:
         """
         start = self.clock.monotonic()
         try:
-            now = self.queue.working(row.key)
+            # Where the disk was too full to note how an attempt ended, the row is still of one who works on it.
+            now = self.queue.working(row.key, tried=row.key in self._failures)
             if now is None:
                 return
             row = now
@@ -94,6 +95,9 @@ class Worker:
             self.queue.answered(row.key, answer.text, answer.report)
             self._clean(row)
             log("answered", study=row.key, model=row.model, seconds=round(self.clock.monotonic() - start, 3))
+            now = self.queue.row(row.key)
+            if now is not None and answer.images is not None and now.images > answer.images:
+                log("ignored", study=row.key, reason="images came after its answer was made")
         except Later as problem:
             self._later(row, problem)
         except SKDError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -84,6 +86,19 @@ def listener(tmp_path) -> Iterator[Callable[..., tuple[Listener, Incoming]]]:
     yield start
     for one in opened:
         one.close()
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory) -> tuple[Path, Path]:
+    """A certificate of localhost, which is its own authority, and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    command += ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+    command += ["-keyout", str(folder / "key.pem"), "-out", str(folder / "own.pem")]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder / "own.pem", folder / "key.pem"
 
 
 @pytest.fixture

@@ -1,11 +1,9 @@
 """Connections to the storage SCP: raw bytes, slow ones, too many of them, and TLS."""
 
 import contextlib
-import shutil
 import socket
 import ssl
 import struct
-import subprocess
 import time
 
 import pytest
@@ -131,18 +129,6 @@ def test_an_association_that_breaks_off_leaves_nothing(listener, tmp_path):
     time.sleep(0.5)
     assert stored(incoming) == []
     associated(server.port).release()
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tls")
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-    command += ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-    command += ["-keyout", str(folder / "key.pem"), "-out", str(folder / "own.pem")]
-    subprocess.run(command, check=True, capture_output=True)
-    return folder / "own.pem", folder / "key.pem"
 
 
 def test_tls(listener, certificate, tmp_path):

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from MonaiSKD.errors import SKDError
+from MonaiSKD.pacs.command import pacs
 from MonaiSKD.pacs.queue import OPEN, Queue, key_of
 from MonaiSKD.pacs.routing import SeriesFacts
 
@@ -115,6 +116,20 @@ def test_a_foreign_file_is_refused(tmp_path):
         Queue(path, lambda: NOON)
     with pytest.raises(SKDError, match="cannot be opened"):
         Queue(tmp_path / "none.sqlite", lambda: NOON, read_only=True)
+
+
+def test_a_damaged_queue_is_said_to_be_one(queue, tmp_path):
+    pytest.importorskip("pynetdicom", reason="the extra `pacs` is not installed")
+    for number in range(200):
+        queue.offer(f"1.2.{number}", 2, CXR, "")
+    queue.close()
+    path = tmp_path / "queue.sqlite"
+    content = path.read_bytes()
+    path.write_bytes(content[:4096] + bytes(range(256)) * ((len(content) - 4096) // 256))
+    (tmp_path / "pacs.toml").write_text('data = "."\n')
+    for action in ("list", "retry"):
+        with pytest.raises(SKDError, match=r"queue.sqlite: cannot be used \(database disk image is malformed\)"):
+            pacs(action, tmp_path / "pacs.toml")
 
 
 def test_a_queue_of_another_version_is_refused(queue, tmp_path):

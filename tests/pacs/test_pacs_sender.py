@@ -7,12 +7,15 @@ import pytest
 pytest.importorskip("pynetdicom", reason="the extra `pacs` is not installed")
 
 from pacs_servers import free_port
-from pacs_studies import DX, content, grey, radiograph
+from pacs_studies import CT, DX, content, grey, radiograph
 from pynetdicom import AE, evt
 
 from MonaiSKD.errors import SKDError
+from MonaiSKD.pacs.clock import Rate, SystemClock
+from MonaiSKD.pacs.dicomweb import Client
 from MonaiSKD.pacs.sender import StoreSender
-from MonaiSKD.pacs.settings import Peer
+from MonaiSKD.pacs.settings import DicomWeb, Limits, Peer, Tls
+from MonaiSKD.pacs.tls import server_context
 from MonaiSKD.pacs.trouble import Later
 
 
@@ -30,7 +33,7 @@ def pacs():
     """Starts an SCP that answers with these statuses, one after the other; "abort" aborts."""
     servers = []
 
-    def start(*statuses, sop_class=DX, calling="MONAISKD"):
+    def start(*statuses, sop_class=DX, calling="MONAISKD", server_tls=None, tls=None, host="127.0.0.1"):
         left = list(statuses)
 
         def store(event):
@@ -44,8 +47,10 @@ def pacs():
         ae.require_calling_aet = [calling]
         ae.add_supported_context(sop_class)
         port = free_port()
-        servers.append(ae.start_server(("127.0.0.1", port), block=False, evt_handlers=[(evt.EVT_C_STORE, store)]))
-        return StoreSender(Peer("127.0.0.1", port, "PACS", timeout=5))
+        handlers = [(evt.EVT_C_STORE, store)]
+        context = server_context(server_tls)
+        servers.append(ae.start_server(("127.0.0.1", port), False, evt_handlers=handlers, ssl_context=context))
+        return StoreSender(Peer(host, port, "PACS", timeout=5, tls=tls))
 
     yield start
     for server in servers:
@@ -75,9 +80,11 @@ def test_what_a_status_means(pacs, files, statuses, kind, cause, counts):
     assert getattr(caught.value, "counts", None) is counts
 
 
-def test_a_pacs_that_takes_no_such_objects(pacs, files):
-    with pytest.raises((SKDError, Later), match=r"rejects|cannot be reached|takes no such"):
-        pacs(sop_class="1.2.840.10008.5.1.4.1.1.4").send(files)
+@pytest.mark.parametrize("second", [DX, CT])  # of all that is sent, or of one of two
+def test_a_pacs_that_takes_no_such_objects(pacs, files, second):
+    files[1].write_bytes(content(radiograph(grey(0.5), SOPClassUID=second)))
+    with pytest.raises(SKDError, match="the PACS takes no such objects"):
+        pacs(0, sop_class=CT).send(files)
 
 
 def test_a_pacs_that_does_not_know_us_or_is_not_there(pacs, files):
@@ -85,4 +92,33 @@ def test_a_pacs_that_does_not_know_us_or_is_not_there(pacs, files):
         pacs(calling="OTHER").send(files)
     with pytest.raises(Later, match="cannot be reached by DICOM"):
         StoreSender(Peer("127.0.0.1", free_port(), "PACS", timeout=5)).send(files)
+    with pytest.raises(Later, match=r"cannot be reached by DICOM \(.+\). Check host in \[answer\]") as caught:
+        StoreSender(Peer("no-such-host.invalid", 104, "PACS", timeout=5)).send(files)
+    assert not caught.value.counts
     assert all(not thread.name.startswith("Requestor") for thread in threading.enumerate())
+
+
+def test_tls_is_spoken_with_whom_the_certificate_names(pacs, files, certificate):
+    own, key = certificate
+    pacs(0, 0, server_tls=Tls(own, key, own), tls=Tls(own, key, own)).send(files)
+    for server, client in ((Tls(own, key), Tls()), (Tls(own, key), None), (None, Tls(ca=own))):
+        with pytest.raises(Later, match="cannot be reached by DICOM") as caught:
+            pacs(0, 0, server_tls=server, tls=client).send(files)
+        assert ("tls, ca and certificate" in caught.value.remedy) == (client is not None)
+
+
+@pytest.mark.parametrize("wrong", ["ca", "certificate", "key"])
+def test_files_of_tls_that_are_none_are_refused_before_anything_is_sent(certificate, tmp_path, wrong):
+    own, key = certificate
+    junk = tmp_path / "junk.pem"
+    junk.write_text("no certificate")
+    tls = Tls(**{"ca": own, "certificate": own, "key": key, wrong: junk})
+    thing = str(own if wrong == "key" else junk)
+    for start in (
+        lambda: StoreSender(Peer("127.0.0.1", 104, "PACS", tls=tls)),
+        lambda: Client(DicomWeb("https://127.0.0.1", tls=tls), Limits(), Rate(1, SystemClock()), threading.Event()),
+        lambda: server_context(tls),
+    ):
+        with pytest.raises(SKDError, match="cannot be used for TLS") as caught:
+            start()
+        assert str(caught.value.thing) == thing

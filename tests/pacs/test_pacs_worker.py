@@ -1,6 +1,7 @@
 """One study, with everything that can go wrong on its way; real models and images, a PACS whose moods a test sets."""
 
 import contextlib
+import os
 import sqlite3
 from collections import Counter
 from datetime import datetime, timedelta, timezone
@@ -134,6 +135,21 @@ def test_waiting_is_longer_each_time_and_no_clock_shortens_it(desk):
     assert len(desk.sender.sent) == 1
 
 
+def test_images_that_come_after_the_answer_was_made_are_not_passed_over_in_silence(tmp_path, caplog):
+    image = radiograph(grey(0.3))
+    desk = Desk(tmp_path, image, heat_maps="none")
+    gatherer = Gatherer(0, ROUTES, desk.incoming, desk.queue)
+    desk.sender.troubles = [Later("the PACS is down", "Wait")]
+    desk.work()
+    late = radiograph(grey(0.3), study=image.StudyInstanceUID)
+    desk.incoming.keep(content(late), late.SOPInstanceUID)
+    gatherer.gather()
+    desk.clock.seconds += 10
+    with caplog.at_level("INFO", "MonaiSKD.pacs"):
+        assert desk.work().answer == "dark, 0.70"
+    assert f'"event": "ignored", "study": "{desk.row.key}", "reason": "images came after' in caplog.text
+
+
 def test_what_was_made_before_a_failure_is_sent_as_it_is(desk):
     desk.sender.troubles = [Later("the PACS is down", "Wait")]
     desk.work()
@@ -191,6 +207,26 @@ def test_a_full_disk_makes_it_wait(small_disk, room):
     desk.worker.work(desk.row, desk.classifiers)
     assert desk.row.state == "answered"
     assert len({report.SOPInstanceUID for (report,) in desk.sender.sent}) == 1
+    desk.queue.close()
+
+
+def test_a_disk_that_is_full_for_long_is_no_fault_of_the_study(small_disk):
+    """At some sizes there is room to note that an attempt begins, and none to note how it ends."""
+    desk = Desk(small_disk, radiograph(grey(0.3)), Limits(free_bytes=0, attempts=2), heat_maps="none")
+    filler = small_disk / "filler"
+    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as stream:
+        while True:
+            stream.write(bytes(4096))
+    states = []
+    for _ in range(8):
+        os.truncate(filler, filler.stat().st_size - 4096)
+        desk.clock.seconds += 1000
+        desk.worker.work(desk.row, desk.classifiers)
+        states.append((desk.row.state, desk.row.attempts))
+    assert states.count(("working", 0)) > 2
+    filler.unlink()
+    desk.clock.seconds += 1000
+    assert desk.work().state == "answered"
     desk.queue.close()
 
 
