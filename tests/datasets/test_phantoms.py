@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -187,6 +188,7 @@ def test_a_sample_is_drawn_without_the_training_half(tmp_path):
         f"write_sample({str(tmp_path / 'sample.nii.gz')!r}, 'brain_mri', size=64)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+    assert nibabel.load(tmp_path / "sample.nii.gz").shape == (64, 64, 32)
 
 
 @pytest.mark.parametrize(

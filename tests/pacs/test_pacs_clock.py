@@ -1,22 +1,10 @@
 """Waiting: by a clock that nobody sets."""
 
 import threading
-from datetime import datetime, timezone
+
+from pacs_clock import Clock
 
 from MonaiSKD.pacs.clock import Backoff, Rate
-
-
-class Clock:
-    """Stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.seconds, self.day = 0.0, datetime(2026, 1, 2, tzinfo=timezone.utc)
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-    def now(self) -> datetime:
-        return self.day
 
 
 def test_backoff_doubles_up_to_a_limit_and_is_spread():
@@ -30,9 +18,9 @@ def test_rate_allows_a_burst_and_then_so_many_a_second():
     clock = Clock()
     rate = Rate(3, clock)
     assert [rate.take() for _ in range(4)] == [True, True, True, False]
-    clock.seconds = 0.34
+    clock.seconds += 0.34
     assert [rate.take() for _ in range(2)] == [True, False]
-    clock.seconds = 100
+    clock.seconds += 100
     assert sum(rate.take() for _ in range(9)) == 3
 
 

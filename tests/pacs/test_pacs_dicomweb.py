@@ -16,7 +16,8 @@ from MonaiSKD.errors import SKDError
 from MonaiSKD.pacs import dicomweb, multipart
 from MonaiSKD.pacs.clock import Rate, SystemClock
 from MonaiSKD.pacs.dicomweb import Client, Taken
-from MonaiSKD.pacs.settings import DicomWeb, Limits, Login, Secret
+from MonaiSKD.pacs.settings import DicomWeb, Limits, Login, Secret, Tls
+from MonaiSKD.pacs.tls import server_context
 from MonaiSKD.pacs.trouble import Later
 
 KIND = 'multipart/related; type="application/dicom"; boundary=b'
@@ -288,9 +289,15 @@ def test_a_server_that_is_down_is_for_later(client):
     assert not caught.value.counts
 
 
-def test_https_with_an_unknown_certificate_fails(server, client):
-    with pytest.raises(Later, match=r"TLS|cannot be reached"):
-        list(client(url=f"https://127.0.0.1:{server.server_port}").studies({}))
+def test_https_is_for_whom_the_authority_vouches(server, client, certificate):
+    own, key = certificate
+    server.socket = server_context(Tls(own, key)).wrap_socket(server.socket, server_side=True)
+    server.reply = replying(200, b"[]")
+    url = f"https://127.0.0.1:{server.server_port}"
+    assert list(client(url=url, tls=Tls(ca=own)).studies({})) == []
+    with pytest.raises(Later, match="the TLS connection to the PACS fails"):
+        list(client(url=url).studies({}))
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize(("said", "number"), [("12", 12), ("many", -1), ("²", -1), ("9" * 5000, -1)])

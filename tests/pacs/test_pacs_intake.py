@@ -1,11 +1,12 @@
 """What becomes a row of the queue, and when, with a clock that tests move."""
 
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 
 import pytest
 
 pytest.importorskip("requests", reason="the extra `pacs` is not installed")
 
+from pacs_clock import Clock
 from pacs_studies import content, grey, radiograph
 
 from MonaiSKD.pacs.incoming import Incoming
@@ -16,17 +17,6 @@ from MonaiSKD.pacs.settings import Poll
 from MonaiSKD.pacs.trouble import Later
 
 ROUTES = [Route("chest_xray", ("DX", "CR"))]
-
-
-class Clock:
-    def __init__(self):
-        self.seconds, self.day = 1000.0, datetime(2026, 3, 1, 23, 59, tzinfo=timezone.utc)
-
-    def monotonic(self):
-        return self.seconds
-
-    def now(self):
-        return self.day
 
 
 class Pacs:

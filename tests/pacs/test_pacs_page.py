@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
+from pacs_servers import wait_for
 
 pytest.importorskip("h11", reason="the extra `pacs` is not installed")
 
@@ -223,12 +224,11 @@ def test_connections_are_limited(serve, monkeypatch):
     monkeypatch.setattr(web, "CONNECTIONS", 5)
     server = serve()
     idle = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(5)]
-    time.sleep(0.3)
+    wait_for(lambda: server._open == 5, 10)
     assert ask(server)[0] == 503
     for one in idle:
         one.close()
-    time.sleep(0.3)
-    assert ask(server)[0] == 200
+    wait_for(lambda: ask(server)[0] == 200, 10)
 
 
 def test_a_queue_that_cannot_be_read_is_told_in_the_log_alone(serve, filled, caplog):

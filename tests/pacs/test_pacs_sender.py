@@ -50,6 +50,7 @@ def pacs():
         handlers = [(evt.EVT_C_STORE, store)]
         context = server_context(server_tls)
         servers.append(ae.start_server(("127.0.0.1", port), False, evt_handlers=handlers, ssl_context=context))
+        start.left = left
         return StoreSender(Peer(host, port, "PACS", timeout=5, tls=tls))
 
     yield start
@@ -60,6 +61,7 @@ def pacs():
 @pytest.mark.parametrize("statuses", [(0, 0), (0x0111, 0), (0xB000, 0xB007)])
 def test_stored_warned_about_and_stored_before_all_count_as_sent(pacs, files, statuses):
     pacs(*statuses).send(files)
+    assert pacs.left == []  # each was asked for
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,8 @@ def test_a_queue_that_cannot_be_read_is_said_once(service, tmp_path, caplog):
     with caplog.at_level("INFO", "MonaiSKD.pacs"):
         running.start()
         try:
-            time.sleep(1)
+            wait_for(lambda: said("trouble"), 10)
+            time.sleep(0.7)  # in which it is looked at again
             assert len(said("trouble")) == 1
             other.execute("ALTER TABLE elsewhere RENAME TO work")
             wait_for(lambda: said("trouble over"), 10)

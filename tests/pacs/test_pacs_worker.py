@@ -4,10 +4,11 @@ import contextlib
 import os
 import sqlite3
 from collections import Counter
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 
 import pydicom
 import pytest
+from pacs_clock import Clock
 from pacs_studies import content, grey, radiograph
 from tinymodel import write_tiny_model
 
@@ -27,17 +28,6 @@ from MonaiSKD.pacs.worker import Worker
 from MonaiSKD.runtime import Classifier
 
 ROUTES = [Route("cxr", ("DX",))]
-
-
-class Clock:
-    def __init__(self):
-        self.seconds, self.day = 1000.0, datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
-
-    def monotonic(self):
-        return self.seconds
-
-    def now(self):
-        return self.day
 
 
 class Sender:

@@ -144,7 +144,9 @@ def test_an_enhanced_head_is_read_frame_by_frame(dicom: Path, name: str) -> None
 
 
 def test_headers_alone_are_enough_for_a_series(dicom: Path) -> None:
-    for path in sorted((dicom / "mr_brain_axial_series").glob("*.dcm")):
+    files = sorted((dicom / "mr_brain_axial_series").glob("*.dcm"))
+    assert len(files) == 20
+    for path in files:
         data = open_dataset(path, pixels=False)
         found = frame_geometry(data)
         assert found.position is not None
