@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from urllib.parse import urlsplit
 
 
 def is_loopback(address: str) -> bool:
@@ -16,3 +17,17 @@ def is_loopback(address: str) -> bool:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:
         return address == "localhost"
+
+
+def names_a_host(url: str) -> bool:
+    """Whether a URL has a host and, if any, a port that can be.
+
+    Example:
+        >>> names_a_host("http://pacs:8042/dicom-web"), names_a_host("http:///dicom-web"), names_a_host("http://a:99999")
+        (True, False, False)
+    """
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import cast, get_args
 
-from MonaiSKD.addresses import is_loopback
+from MonaiSKD.addresses import is_loopback, names_a_host
 from MonaiSKD.bundle import list_bundles
 from MonaiSKD.choices import HeatMaps
 from MonaiSKD.pacs.routing import Choice, Route
@@ -132,6 +132,8 @@ def _dicomweb(root: Table) -> DicomWeb | None:
         remedy = "Write the address alone; a login goes into the keys user and password, or token"
         table.refuse("url", "holds more than an address", remedy)
     url = table.text("url", pattern=r"https?://\S+", what=what)
+    if not names_a_host(url):
+        table.refuse("url", "names no host, or no possible port", f"Write {what}")
     made = DicomWeb(
         url=url.rstrip("/"),
         login=_login(table),
@@ -285,4 +287,6 @@ def _secret(table: Table, key: str) -> Secret | None:
         if not value:
             inner.refuse("file", "names a file that holds nothing", "Write the secret into it")
     inner.done()
+    if re.search(r"[\x00-\x1f\x7f]", value):  # no header can carry it
+        table.refuse(key, "holds a line break or a control character", "Write the secret alone, on one line")
     return Secret(value)

@@ -129,6 +129,9 @@ series = "largest"
         ('data = "data"', 'data = "data', "pacs.toml: is not valid TOML"),
         ("http://", "ftp://", "line 4: dicomweb.url: is 'ftp://127.0.0.1:8042/dicom-web/', not an address"),
         ("http://", "http://user:secret@", "line 4: dicomweb.url"),
+        (":8042", ":99999", "line 4: dicomweb.url: names no host, or no possible port. Write an address such as http"),
+        ("127.0.0.1:8042", "", "line 4: dicomweb.url: names no host"),
+        ("127.0.0.1:8042", "[::1", "line 4: dicomweb.url: names no host"),
         ('[dicomweb]\nurl = "http://127.0.0.1:8042/dicom-web/"\n', "", "line 3: poll: needs to know the PACS"),
         ("[poll]", "user = 'a'\n[poll]", "line 5: dicomweb.user: is half a login"),
         ("[poll]", "user = 'a'\npassword = 'b'\n[poll]", "line 6: dicomweb.password: stands in the file itself"),
@@ -176,10 +179,16 @@ def test_a_secret_is_in_no_message(written, monkeypatch):
     assert "hush" not in refusal(written(text))
 
 
-def test_an_empty_secret_is_refused(written, tmp_path):
-    (tmp_path / "secret").write_text(" \n")
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(" \n", "token.file: names a file that holds nothing"), ("hush\nhush", "token: holds a line break or a control")],
+)
+def test_a_secret_that_can_be_none_is_refused(written, tmp_path, content, said):
+    (tmp_path / "secret").write_text(content)
     text = SMALLEST.replace("[poll]", 'token = { file = "secret" }\n[poll]')
-    assert "dicomweb.token.file: names a file that holds nothing" in refusal(written(text))
+    sentence = refusal(written(text))
+    assert f"dicomweb.{said}" in sentence
+    assert "hush" not in sentence
 
 
 def test_a_folder_that_is_called_as_a_bundle_does_not_hide_it(written, tmp_path):
