@@ -9,7 +9,7 @@ pytest.importorskip("requests", reason="the extra `pacs` is not installed")
 from pacs_clock import Clock
 from pacs_studies import content, grey, radiograph
 
-from MonaiSKD.pacs.incoming import Incoming
+from MonaiSKD.pacs.incoming import Incoming, is_uid
 from MonaiSKD.pacs.intake import Gatherer, Poller
 from MonaiSKD.pacs.queue import Queue, key_of
 from MonaiSKD.pacs.routing import Route, SeriesFacts
@@ -140,6 +140,25 @@ def test_images_that_come_late_are_not_removed_unseen(queue, clock, tmp_path):
     assert incoming.count(first.StudyInstanceUID) == 2
     gatherer.gather()
     assert queue.row(key).state == "received"  # with other images, it may be answered
+
+
+def test_an_image_that_comes_while_its_study_is_being_removed_keeps_it(clock, tmp_path):
+    incoming = Incoming(tmp_path / "incoming", 0, clock)
+    image = radiograph(grey(0.5))
+    incoming.keep(content(image), image.SOPInstanceUID)
+    seen = incoming.now()
+    clock.seconds += 1
+    late = radiograph(grey(0.5), study=image.StudyInstanceUID)
+    incoming.keep(content(late), late.SOPInstanceUID)
+    incoming.remove(image.StudyInstanceUID, unless_newer_than=seen)
+    assert incoming.count(image.StudyInstanceUID) == 2
+    incoming.remove(image.StudyInstanceUID, unless_newer_than=incoming.now())
+    assert incoming.count(image.StudyInstanceUID) == 0
+
+
+def test_what_is_a_uid():
+    assert all(map(is_uid, ("1.2.840", "0", "1." * 31 + "10")))
+    assert not any(map(is_uid, ("", "1..2", ".1", "1.", "1.a", "../1", "1/2", "1.2\n", "١.٢", "1." * 32 + "1")))
 
 
 def test_after_a_restart_what_was_sent_is_found_again(queue, clock, tmp_path):

@@ -128,6 +128,7 @@ def test_the_page_needs_nothing_else_and_forbids_everything_else(serve):
     policy = headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'none'; style-src 'sha256-")
     assert (headers["Cache-Control"], headers["X-Frame-Options"]) == ("no-store", "DENY")
+    assert (headers["X-Content-Type-Options"], headers["Referrer-Policy"]) == ("nosniff", "no-referrer")
     assert "<script" not in body
     assert not re.findall(r"(?:src|href)=\"(?!status\.json)", body)
     assert "not for clinical use" in body

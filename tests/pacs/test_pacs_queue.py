@@ -43,6 +43,14 @@ def test_a_study_is_received_once(queue):
     assert row.received == row.changed == "2026-01-02T12:00:00+00:00"
 
 
+def test_what_fails_on_its_way_leaves_nothing_and_hinders_nobody(queue):
+    with pytest.raises(Exception, match="type .* is not supported"):
+        queue.offer("1.2", object(), CXR, "")  # noted last
+    assert queue.rows() == []
+    queue.offer("1.2", 2, CXR, "")
+    assert [row.study for row in queue.rows()] == ["1.2"]
+
+
 def test_an_answer_is_for_good(queue):
     (key,) = queue.offer("1.2", 2, CXR, "")
     queue.working(key)

@@ -68,6 +68,7 @@ def test_stored_warned_about_and_stored_before_all_count_as_sent(pacs, files, st
     ("statuses", "kind", "cause", "counts"),
     [
         ((0, 0xA700), Later, "out of resources", False),
+        ((0xA702,), Later, "out of resources", False),
         ((0xA900,), SKDError, "status A900H", None),
         ((0x0122,), SKDError, "status 0122H", None),
         ((0xC122,), SKDError, "status C122H", None),

@@ -129,6 +129,10 @@ def test_a_queue_that_cannot_be_read_is_said_once(service, tmp_path, caplog):
             running.join()
 
 
+def test_the_data_folder_is_its_owners_alone(service):
+    assert service.settings.data.stat().st_mode & 0o777 == 0o700
+
+
 def test_one_model_under_two_names_is_refused(tmp_path):
     first, second = write_tiny_model(tmp_path / "one.onnx"), tmp_path / "two.onnx"
     shutil.copy(first, second)

@@ -287,6 +287,26 @@ class Pacs:
         return any(one.SOPInstanceUID == instance for files in self.desk.sender.sent for one in files)
 
 
+def test_what_the_pacs_has_already_is_not_sent_again_and_what_it_does_not_show_is_not_answered(desk):
+    image = pydicom.dcmread(next(desk.folder.glob("incoming/*/*/*.dcm")))
+    desk.worker.client = pacs = Pacs(desk, [image])
+    pacs.holds = lambda *_: False
+    row = desk.work()
+    assert (row.state, row.attempts) == ("retrying", 1)
+    assert row.reason == "the PACS took the report but does not show it"
+    pacs.holds = lambda *_: True
+    desk.clock.seconds += 1000
+    assert desk.work().state == "answered"
+    assert len(desk.sender.sent) == 1
+
+
+def test_nothing_is_begun_within_the_reserve_of_the_disk(desk):
+    desk.worker.incoming = Incoming(desk.folder / "incoming", 2**60, desk.clock)
+    row = desk.work()
+    assert (row.state, row.attempts) == ("retrying", 0)
+    assert row.reason == "the disk of the data folder is full but for its reserve"
+
+
 def test_images_of_another_study_than_was_asked_for_are_not_reported_on(desk):
     desk.incoming.remove(desk.row.study)
     desk.worker.client = Pacs(desk, [radiograph(grey(0.3))])

@@ -140,18 +140,18 @@ def test_what_nobody_has_seen_gets_no_label(app, section, folder, monkeypatch):
     """A key that is held down, or a double click."""
     assert not any(shortcut.autoRepeat for shortcut in section.shortcuts.values())
     open_folder(section, folder)
-    monkeypatch.setattr(train.LabelSection, "SECONDS_TO_SEE", 0.3)
+    monkeypatch.setattr(train.LabelSection, "SECONDS_TO_SEE", 1.0)
     section.ui.nextButton.click()
     section.ui.previousButton.click()  # shown again just now
     QTest.keyClick(section.widget, "1")
     assert len(LabelFile(folder / "labels.csv")) == 0
-    time.sleep(0.3)
+    time.sleep(1)
     for event in (QTest.mouseClick, QTest.mouseDClick, QTest.mouseRelease):  # a double click
         event(buttons(section)[1], Qt.MouseButton.LeftButton)
     assert LabelFile(folder / "labels.csv").counts() == {"pneumonia": 1}
     assert section.ui.caseLabel.text == "b.nii  (2 of 6)"
     assert not any(button.checked for button in buttons(section))
-    time.sleep(0.3)
+    time.sleep(1)
     QTest.mouseClick(buttons(section)[0], Qt.MouseButton.LeftButton)
     assert LabelFile(folder / "labels.csv").counts() == {"normal": 1, "pneumonia": 1}
 
