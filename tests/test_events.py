@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -97,7 +96,6 @@ def test_it_leads_a_group_that_can_be_killed(tmp_path, pictures):
     listed.write_text(f"{pictures / '0.png'}\n" * 20_000)
     child = start("classify", model, f"@{listed}")
     assert '"start"' in child.stdout.readline()
-    time.sleep(0.1)
     assert os.getpgid(child.pid) == child.pid != os.getpgrp()
     os.killpg(child.pid, signal.SIGKILL)
     rest = heard(child).splitlines()

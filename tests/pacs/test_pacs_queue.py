@@ -44,7 +44,7 @@ def test_a_study_is_received_once(queue):
 
 
 def test_what_fails_on_its_way_leaves_nothing_and_hinders_nobody(queue):
-    with pytest.raises(Exception, match="type .* is not supported"):
+    with pytest.raises(Exception, match=r"type .* is not supported"):
         queue.offer("1.2", object(), CXR, "")  # noted last
     assert queue.rows() == []
     queue.offer("1.2", 2, CXR, "")
