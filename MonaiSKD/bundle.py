@@ -145,14 +145,18 @@ def prepare_training(bundle: Bundle, options: Mapping[str, Any]) -> ConfigWorkfl
 
     Args:
         bundle: which.
-        options: see :func:`overrides`.
+        options: see :func:`overrides`. What a chosen student needs otherwise than the bundle's own is added where they
+            do not say it (see :func:`MonaiSKD.engines.recipe.suited`).
 
     Raises:
         SKDError: an option is unknown.
     """
     from monai.bundle import ConfigWorkflow
 
+    from MonaiSKD.engines.recipe import suited
+
     configs = bundle.folder / "configs"
+    student = str(options.get("student", options.get("recipe#student", bundle.recipe["student"])))
     for chatty in ("ignite", "matplotlib"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     # It warns of the absent logging file that is switched off on purpose: the command has a format of its own.
@@ -163,5 +167,10 @@ def prepare_training(bundle: Bundle, options: Mapping[str, Any]) -> ConfigWorkfl
         logging_file=False,
         workflow_type="train",
         bundle_root=str(bundle.folder),
-        **overrides(bundle, options),
+        **overrides(bundle, {**_left_open(suited(student), options), **options}),
     )
+
+
+def _left_open(entries: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries that no option sets, by its short name or its id."""
+    return {name: value for name, value in entries.items() if not {name, f"recipe#{name}"} & options.keys()}

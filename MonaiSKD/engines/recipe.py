@@ -1,6 +1,6 @@
 """The entries of a recipe and the settings beside it: what each may be, asked before a training begins.
 
-Also which of a recipe's entries decide the weights.
+Also which of a recipe's entries decide the weights, and which a student of another family needs otherwise.
 """
 
 from __future__ import annotations
@@ -10,13 +10,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import timm
 import torch
 
+import MonaiSKD.models.students  # noqa: F401  # known to timm from here on
 from MonaiSKD.distillation.logits import Coupling
 from MonaiSKD.engines.initialise import Initialisation
 from MonaiSKD.engines.precision import FORMATS
 from MonaiSKD.errors import SKDError
 from MonaiSKD.reading import RULES
+from MonaiSKD.selection.families import FAMILIES
 from MonaiSKD.selection.rules import DepthRule, HeadRule, WidthRule
 
 UnlabeledIn = Literal["features", "all"]
@@ -95,6 +98,24 @@ def decisive(recipe: Mapping[str, Any]) -> dict[str, Any]:
     strength = found["augmentation"]
     found["augmentation"] = list(strength) if isinstance(strength, Sequence) else [strength] * 2
     return found
+
+
+def suited(student: str) -> dict[str, float]:
+    """The entries in which a student of this name needs others than the bundles' own, whose students are EfficientNets.
+
+    Nothing where timm does not know the name, or its family has nothing to say.
+
+    Example:
+        >>> suited("vit_tiny_patch14_dinov2"), suited("tf_efficientnet_lite0")
+        ({'learning_rate': 0.0002, 'feature_learning_rate': 0.0002}, {})
+    """
+    if not timm.is_model(student):
+        return {}
+    with torch.device("meta"):  # only its type is asked for
+        network = timm.create_model(student)
+    rates = (family.learning_rate for family in FAMILIES if type(network) is family.model_type)
+    rate = next((rate for rate in rates if rate is not None), None)
+    return {} if rate is None else {"learning_rate": rate, "feature_learning_rate": rate}
 
 
 def _ask(rules: Mapping[str, _Rule], values: Mapping[str, Any]) -> None:

@@ -132,3 +132,20 @@ def test_a_training_asks_before_it_reads_a_single_file(name, option, value, tmp_
     assert list(tmp_path.iterdir()) == []
     overlay = json.loads((find_bundle(name).folder / "configs" / "multi_gpu_train.json").read_text())
     assert overlay["initialize"][:2] == find_bundle(name).config["initialize"][:2]
+
+
+@pytest.mark.parametrize(
+    ("options", "rates"),
+    [
+        ({}, (0.002, 0.002)),
+        ({"student": "tf_efficientnet_lite0"}, (0.002, 0.002)),
+        ({"student": "vit_tiny_patch14_dinov2"}, (0.0002, 0.0002)),
+        ({"recipe#student": "vit_tiny_patch16_224"}, (0.0002, 0.0002)),
+        ({"student": "vit_tiny_patch14_dinov2", "learning_rate": 0.001}, (0.001, 0.0002)),
+        ({"student": "vit_tiny_patch14_dinov2", "recipe#feature_learning_rate": 0.001}, (0.0002, 0.001)),
+        ({"student": "unheard_of"}, (0.002, 0.002)),  # refused later, by name
+    ],
+)
+def test_a_transformer_learns_at_a_rate_that_it_bears_unless_another_is_set(options, rates):
+    recipe = prepare_training(find_bundle("brain_mri"), options).parser["recipe"]
+    assert (recipe["learning_rate"], recipe["feature_learning_rate"]) == rates

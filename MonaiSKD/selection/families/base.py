@@ -55,11 +55,13 @@ class Family(ABC):
     Attributes:
         name: what messages call it.
         model_type: the timm class of its networks; subclasses are other families.
+        learning_rate: highest that its students bear with AdamW, where the bundles' own is too high for them.
         pairs: teacher and student names that are known to map, with the student's parameters in millions.
     """
 
     name: ClassVar[str]
     model_type: ClassVar[type[nn.Module]]
+    learning_rate: ClassVar[float | None] = None
     pairs: ClassVar[Mapping[tuple[str, str], float]]
 
     @abstractmethod

@@ -37,6 +37,7 @@ class ViT(Family):
 
     name: ClassVar[str] = "ViT"
     model_type: ClassVar[type[nn.Module]] = VisionTransformer
+    learning_rate: ClassVar[float | None] = 0.0002
     pairs: ClassVar[Mapping[tuple[str, str], float]] = {
         ("vit_small_patch14_dinov2", "vit_tiny_patch14_dinov2"): 5.5,
         ("vit_small_patch16_224", "vit_tiny_patch16_224"): 5.7,
