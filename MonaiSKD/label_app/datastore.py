@@ -170,6 +170,8 @@ class ReaderDatastore(LockedDatastore):
     def get_dataset_archive(self, limit_cases: int | None) -> str:
         """A ZIP of the labelled images and their labels; whoever asks for it removes it.
 
+        An image that somebody has taken away since the folder was last looked through is left out.
+
         Raises:
             SKDError: none is labelled.
         """
@@ -182,9 +184,13 @@ class ReaderDatastore(LockedDatastore):
         try:
             # A ZIP knows no time before 1980; such files get that.
             with os.fdopen(handle, "wb") as stream, zipfile.ZipFile(stream, "w", strict_timestamps=False) as archive:
-                for kind, path in ((kind, Path(path)) for case in cases for kind, path in case.items()):
-                    for file in sorted(path.iterdir()) if path.is_dir() else [path]:
-                        archive.write(file, str(Path(kind) / file.relative_to(path.parent)))
+                for case in cases:
+                    parts = {kind: Path(path) for kind, path in case.items()}
+                    if not all(path.exists() for path in parts.values()):
+                        continue
+                    for kind, path in parts.items():
+                        for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+                            archive.write(file, str(Path(kind) / file.relative_to(path.parent)))
                 archive.writestr("metadata.json", json.dumps(self.json(), default=str))
         except BaseException:
             Path(name).unlink()

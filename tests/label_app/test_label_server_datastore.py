@@ -152,6 +152,20 @@ def test_files_older_than_a_zip_can_tell_are_in_the_archive(folder):
         archive.unlink()
 
 
+def test_an_image_that_was_taken_away_is_left_out_of_the_archive(folder):
+    store = opened(folder)
+    for image in ("0", "1"):
+        give(store, folder, image, {"label": "a", "reader": "A"})
+    (folder / "0.png").unlink()
+    archive = Path(store.get_dataset_archive(None))
+    try:
+        names = zipfile.ZipFile(archive).namelist()
+    finally:
+        archive.unlink()
+    assert [name for name in names if name.startswith("image/")] == ["image/1.png"]
+    assert len([name for name in names if name.startswith("label")]) == 1
+
+
 def test_a_search_asks_one_model_and_goes_on_without_images_that_go(folder, tmp_path):
     """Another model becomes current, and an image is taken away, while images are looked at."""
     model = ServedModel("t", write_tiny_model(tmp_path / "t.onnx"), tmp_path / "home", 1)
