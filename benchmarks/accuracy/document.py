@@ -48,14 +48,19 @@ def write_document() -> None:
 
 
 def draw(measured: Measured, costs: Costs, folder: Path) -> dict[str, str]:
-    """Draw the pictures that the records suffice for; their descriptions by file name."""
+    """Draw the pictures that the records suffice for, and remove the others; their descriptions by file name."""
     name = f"accuracy_{measured.table.name}"
-    found = {}
-    if measured.table.curves and draw_learning(measured, folder / f"{name}_curves.png"):
-        found[f"{name}_curves.png"] = "Balanced accuracy and AUC against the share of the training images"
-    if draw_latency(measured, costs, folder / f"{name}_latency.png"):
-        found[f"{name}_latency.png"] = "Balanced accuracy against time per image"
-    return found
+    curves, latency = folder / f"{name}_curves.png", folder / f"{name}_latency.png"
+    drawn = {curves: measured.table.curves and draw_learning(measured, curves)}
+    drawn[latency] = draw_latency(measured, costs, latency)
+    said = {
+        curves: "Balanced accuracy and AUC against the share of the training images",
+        latency: "Balanced accuracy against time per image",
+    }
+    for path, done in drawn.items():
+        if not done:
+            path.unlink(missing_ok=True)
+    return {path.name: said[path] for path, done in drawn.items() if done}
 
 
 def section(measured: Measured, costs: Costs, pictures: dict[str, str]) -> str:

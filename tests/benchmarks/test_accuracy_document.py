@@ -143,6 +143,7 @@ def test_pictures_are_drawn_when_there_is_something_to_compare(tmp_path):
     assert sorted(found) == ["accuracy_made_up_curves.png", "accuracy_made_up_latency.png"]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(found)
     assert list(draw(measured(two, replace(table, curves=False)), COSTS, tmp_path)) == ["accuracy_made_up_latency.png"]
+    assert [path.name for path in tmp_path.iterdir()] == ["accuracy_made_up_latency.png"]  # none is left of before
 
 
 def test_a_curve_leaves_out_shares_with_fewer_seeds_than_an_interval_needs():
