@@ -13,13 +13,12 @@ from typing import Any, Literal, get_args
 import timm
 import torch
 
-import MonaiSKD.models.students  # noqa: F401  # known to timm from here on
 from MonaiSKD.distillation.logits import Coupling
 from MonaiSKD.engines.initialise import Initialisation
 from MonaiSKD.engines.precision import FORMATS
 from MonaiSKD.errors import SKDError
 from MonaiSKD.reading import RULES
-from MonaiSKD.selection.families import FAMILIES
+from MonaiSKD.selection.families import CannotMap, family_of
 from MonaiSKD.selection.rules import DepthRule, HeadRule, WidthRule
 
 UnlabeledIn = Literal["features", "all"]
@@ -113,8 +112,10 @@ def suited(student: str) -> dict[str, float]:
         return {}
     with torch.device("meta"):  # only its type is asked for
         network = timm.create_model(student)
-    rates = (family.learning_rate for family in FAMILIES if type(network) is family.model_type)
-    rate = next((rate for rate in rates if rate is not None), None)
+    try:
+        rate = family_of(network).learning_rate
+    except CannotMap:
+        return {}
     return {} if rate is None else {"learning_rate": rate, "feature_learning_rate": rate}
 
 

@@ -143,6 +143,7 @@ def test_a_training_asks_before_it_reads_a_single_file(name, option, value, tmp_
         ({"recipe#student": "vit_tiny_patch16_224"}, (0.0002, 0.0002)),
         ({"student": "vit_tiny_patch14_dinov2", "learning_rate": 0.001}, (0.001, 0.0002)),
         ({"student": "vit_tiny_patch14_dinov2", "recipe#feature_learning_rate": 0.001}, (0.0002, 0.001)),
+        ({"student": "resnet18"}, (0.002, 0.002)),  # of no family
         ({"student": "unheard_of"}, (0.002, 0.002)),  # refused later, by name
     ],
 )

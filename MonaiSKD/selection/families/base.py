@@ -55,7 +55,7 @@ class Family(ABC):
     Attributes:
         name: what messages call it.
         model_type: the timm class of its networks; subclasses are other families.
-        learning_rate: highest that its students bear with AdamW, where the bundles' own is too high for them.
+        learning_rate: peak that suits its students with AdamW, where the bundles' own is too high for them.
         pairs: teacher and student names that are known to map, with the student's parameters in millions.
     """
 
